@@ -1,0 +1,68 @@
+// Sending a batch's tokens (or gradients) to the groups and getting the answers
+// back, all groups in parallel.
+#ifndef SWITCHYARD_GATEWAY_LAYER_EXPERT_EXCHANGE_H_
+#define SWITCHYARD_GATEWAY_LAYER_EXPERT_EXCHANGE_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/api/expert_calls.h"
+#include "common/tensor/tensor.h"
+#include "gateway/dispatch/dispatch_plan.h"
+#include "gateway/gateway_metrics.h"
+#include "gateway/layer/layer_membership.h"
+#include "gateway/routing/router.h"
+
+namespace switchyard {
+
+// What every exchange of one layer needs. Borrowed.
+struct ExchangeContext {
+  const LayerSpec& spec;
+  const LayerMembership& membership;
+  GatewayMetrics& metrics;
+  const ReportLostWorker& report_lost;
+  absl::Time deadline;
+};
+
+struct ExchangeTiming {
+  int64_t wait_us = 0;
+  // The slowest worker's.
+  int64_t compute_us = 0;
+};
+
+struct ForwardExchange {
+  // [tokens, hidden_size].
+  Tensor y;
+  ExchangeTiming timing;
+};
+
+struct BackwardExchange {
+  // d loss / d x through the experts, [tokens, hidden_size].
+  Tensor grad_x;
+  // [tokens * k]: <grad_y, expert(x)>, 0 where there is no route.
+  std::vector<float> route_dots;
+  ExchangeTiming timing;
+};
+
+// `keep`: the key for the backward to come, in train mode. The first group's
+// error, by worker id, where there is one; unreachable groups are reported.
+absl::StatusOr<ForwardExchange> ExchangeForward(
+    const ExchangeContext& context, const DispatchPlan& plan,
+    const RoutingDecision& decision, ConstMatrix x,
+    std::optional<MicrobatchKey> keep);
+
+absl::StatusOr<BackwardExchange> ExchangeBackward(
+    const ExchangeContext& context, const DispatchPlan& plan,
+    const RoutingDecision& decision, ConstMatrix grad_y, MicrobatchKey key);
+
+// Names the worker in the message; reports it if it could not be reached.
+absl::Status WorkerError(const ExchangeContext& context, int32_t worker_idx,
+                         const absl::Status& status);
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_GATEWAY_LAYER_EXPERT_EXCHANGE_H_

@@ -1,0 +1,560 @@
+#include "gateway/layer/moe_layer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "gateway/layer/fan_out.h"
+#include "gateway/layer/parameter_access.h"
+#include "gateway/layer/request_checks.h"
+#include "gateway/layer/step_coordinator.h"
+#include "gateway/placement/spread_policy.h"
+#include "gateway/routing/loss_head.h"
+
+namespace switchyard {
+namespace {
+
+// An eval forward is planned anew when a worker is lost under it; with each
+// attempt at least one worker fewer is left, so this bounds only bad luck.
+constexpr int kMaxForwardAttempts = 4;
+
+void UnloadFrom(const LayerMembership& membership, const std::string& layer,
+                absl::Time deadline) {
+  FanOut<absl::Status> fan_out(membership.groups.size());
+  for (size_t w = 0; w < membership.groups.size(); ++w) {
+    membership.groups[w]->UnloadExperts(layer, deadline, fan_out.Done(w));
+  }
+  // A worker that cannot be reached has nothing left to unload.
+  static_cast<void>(fan_out.Wait());
+}
+
+absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
+                      absl::Time deadline) {
+  const std::vector<std::string>& workers = membership.placement.workers();
+  std::vector<LoadExpertsRequest> requests;
+  for (const std::string& worker_id : workers) {
+    requests.push_back({.spec = spec,
+                        .expert_ids = membership.placement.ExpertsOf(worker_id),
+                        .generation = membership.generation});
+  }
+  FanOut<absl::Status> fan_out(workers.size());
+  for (size_t w = 0; w < workers.size(); ++w) {
+    membership.groups[w]->LoadExperts(requests[w], deadline, fan_out.Done(w));
+  }
+  const std::vector<absl::Status> answers = fan_out.Wait();
+  for (size_t w = 0; w < workers.size(); ++w) {
+    if (answers[w].ok()) continue;
+    return absl::Status(answers[w].code(),
+                        absl::StrCat("worker '", workers[w],
+                                     "': ", answers[w].message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckGateBytes(const LayerSpec& spec, int64_t max_gate_bytes) {
+  constexpr int64_t kTensors = 4;  // Weight, gradient, two moments.
+  const int64_t gate_bytes = kTensors * static_cast<int64_t>(sizeof(float)) *
+                             spec.num_experts * spec.hidden_size;
+  if (gate_bytes <= max_gate_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the gate of layer '", spec.name, "' (num_experts ", spec.num_experts,
+      ", hidden_size ", spec.hidden_size, ") takes ", gate_bytes,
+      " bytes, at most ", max_gate_bytes, " may be used"));
+}
+
+LossGradient ComputeHead(const LossHead& head, const Tensor& y) {
+  if (const auto* mse = std::get_if<MeanSquaredErrorHead>(&head)) {
+    return MeanSquaredError(y, mse->target);
+  }
+  return SoftmaxCrossEntropy(y, std::get<CrossEntropyHead>(head).labels);
+}
+
+Routes RoutesOf(const RoutingDecision& decision) {
+  return {.k = decision.k,
+          .expert_ids = decision.expert_ids,
+          .slots = decision.slots,
+          .weights = decision.weights};
+}
+
+void Add(Timing& sum, const Timing& part) {
+  sum.gate_us += part.gate_us;
+  sum.workers_wait_us += part.workers_wait_us;
+  sum.worker_compute_us += part.worker_compute_us;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<MoeLayer>> MoeLayer::Create(
+    LayerSpec spec,
+    const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
+    uint64_t generation, MoeLayerEnvironment environment,
+    absl::Time deadline) {
+  SWITCHYARD_RETURN_IF_ERROR(
+      CheckGateBytes(spec, environment.limits.max_gate_bytes));
+  std::vector<std::string> worker_ids;
+  for (const auto& [worker_id, group] : groups) worker_ids.push_back(worker_id);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      PlacementMap map,
+      SpreadExperts(spec.num_experts, spec.ep_size, worker_ids));
+  Placement placement(std::move(map));
+  std::vector<std::shared_ptr<ExpertGroup>> hosts;
+  for (const std::string& worker_id : placement.workers()) {
+    hosts.push_back(groups.at(worker_id));
+  }
+  auto membership = std::make_shared<const LayerMembership>(LayerMembership{
+      generation, std::move(placement), std::move(hosts)});
+  absl::Status loaded = LoadOnto(*membership, spec, deadline);
+  if (!loaded.ok()) {
+    UnloadFrom(*membership, spec.name, deadline);
+    return loaded;
+  }
+  return std::make_shared<MoeLayer>(std::move(spec), std::move(membership),
+                                    std::move(environment));
+}
+
+MoeLayer::MoeLayer(LayerSpec spec,
+                   std::shared_ptr<const LayerMembership> membership,
+                   MoeLayerEnvironment environment)
+    : spec_(std::move(spec)),
+      environment_(std::move(environment)),
+      load_(spec_, environment_.metrics),
+      gate_(spec_),
+      membership_(std::move(membership)),
+      microbatches_(environment_.limits.max_open_microbatch_bytes,
+                    environment_.limits.microbatch_ttl) {}
+
+absl::StatusOr<ForwardResult> MoeLayer::Forward(const ForwardRequest& request,
+                                                absl::Time deadline,
+                                                const GateDraws* draws) {
+  const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckForward(spec_, request));
+  ReaderLock lock(step_lock_);
+  absl::StatusOr<ForwardResult> result =
+      request.mode == Mode::kTrain ? ForwardTrain(request, deadline, draws)
+                                   : ForwardEval(request, deadline, draws);
+  if (result.ok()) result->timing.gateway_us = stopwatch.ElapsedUs();
+  return result;
+}
+
+absl::StatusOr<ForwardResult> MoeLayer::ForwardEval(
+    const ForwardRequest& request, absl::Time deadline,
+    const GateDraws* draws) {
+  absl::Status error;
+  for (int attempt = 0; attempt < kMaxForwardAttempts; ++attempt) {
+    SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
+    absl::StatusOr<ForwardPass> pass =
+        RunForward(request, *membership, std::nullopt, deadline, draws);
+    if (pass.ok()) return std::move(pass->result);
+    error = pass.status();
+    if (!absl::IsUnavailable(error)) return error;
+  }
+  return error;
+}
+
+absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
+    const ForwardRequest& request, absl::Time deadline,
+    const GateDraws* draws) {
+  std::shared_ptr<const LayerMembership> membership;
+  MicrobatchKey key;
+  {
+    MutexLock lock(state_mutex_);
+    SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
+    membership = membership_;
+    BreakIfExpiredLocked();
+    SWITCHYARD_RETURN_IF_ERROR(step_state_.OnForward());
+    key.step = step_state_.step();
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        key.microbatch,
+        microbatches_.Reserve(request.microbatch, environment_.clock.Now()));
+  }
+  absl::StatusOr<ForwardPass> pass =
+      RunForward(request, *membership, key, deadline, draws);
+  if (!pass.ok()) {
+    {
+      MutexLock lock(state_mutex_);
+      microbatches_.Release(key.microbatch);
+    }
+    return TrainingError(pass.status());
+  }
+  ForwardResult result = std::move(pass->result);
+  result.step = key.step;
+  result.microbatch = key.microbatch;
+  pass->kept.x = request.x.Clone();
+  MutexLock lock(state_mutex_);
+  microbatches_.Open(key.microbatch, std::move(pass->kept));
+  return result;
+}
+
+absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
+    const ForwardRequest& request, const LayerMembership& membership,
+    std::optional<MicrobatchKey> keep, absl::Time deadline,
+    const GateDraws* draws) {
+  const Stopwatch gate_stopwatch;
+  GateDraws own_draws;
+  if (draws == nullptr) {
+    const MicrobatchKey noise_key = keep.value_or(MicrobatchKey{});
+    own_draws = DrawForForward(spec_, request.mode, request.x.rows(),
+                               noise_key.step, noise_key.microbatch);
+    draws = &own_draws;
+  }
+  ForwardPass pass;
+  RoutingDecision& decision = pass.kept.decision;
+  decision = gate_.Route(request.mode, request.x, *draws, request.used_tokens);
+  pass.result.timing.gate_us = gate_stopwatch.ElapsedUs();
+  environment_.metrics.ObserveStage(Stage::kGate, pass.result.timing.gate_us);
+
+  const ExchangeContext context = Context(membership, deadline);
+  SWITCHYARD_ASSIGN_OR_RETURN(pass.kept.plan,
+                              PlanDispatch(decision, membership.placement));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      ForwardExchange exchange,
+      ExchangeForward(context, pass.kept.plan, decision, request.x, keep));
+  load_.OnForward(request.mode, decision, pass.kept.plan,
+                  membership.placement);
+
+  pass.kept.jitter = draws->jitter.Clone();
+  pass.result.y = std::move(exchange.y);
+  pass.result.y.Reshape(request.x.shape());
+  pass.result.aux_loss = decision.aux_loss;
+  pass.result.expert_counts = decision.expert_counts;
+  pass.result.kept_counts = decision.kept_counts;
+  pass.result.capacity = decision.capacity;
+  if (request.return_routes) pass.result.routes = RoutesOf(decision);
+  pass.result.timing.workers_wait_us = exchange.timing.wait_us;
+  pass.result.timing.worker_compute_us = exchange.timing.compute_us;
+  return pass;
+}
+
+absl::StatusOr<BackwardResult> MoeLayer::Backward(
+    const BackwardRequest& request, absl::Time deadline) {
+  const Stopwatch stopwatch;
+  ReaderLock lock(step_lock_);
+  absl::StatusOr<BackwardResult> result = BackwardLocked(request, deadline);
+  if (result.ok()) result->timing.gateway_us = stopwatch.ElapsedUs();
+  return result;
+}
+
+absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
+    const BackwardRequest& request, absl::Time deadline) {
+  std::shared_ptr<const LayerMembership> membership;
+  OpenMicrobatch microbatch;
+  {
+    MutexLock lock(state_mutex_);
+    SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
+    SWITCHYARD_RETURN_IF_ERROR(step_state_.CheckMicrobatchStep(request.step));
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        const OpenMicrobatch* const found,
+        microbatches_.Find(request.step, request.microbatch));
+    SWITCHYARD_RETURN_IF_ERROR(CheckBackward(request, *found));
+    membership = membership_;
+    microbatch = microbatches_.Take(request.microbatch);
+  }
+  absl::StatusOr<BackwardExchange> exchange = ExchangeBackward(
+      Context(*membership, deadline), microbatch.plan, microbatch.decision,
+      request.grad_y, {request.step, request.microbatch});
+  if (!exchange.ok()) {
+    // Some workers may have added this microbatch's gradients, others not.
+    BreakStep(absl::StrCat("Backward of microbatch ", request.microbatch,
+                           " failed: ", exchange.status().message()));
+    return TrainingError(exchange.status());
+  }
+  const Stopwatch gate_stopwatch;
+  gate_.Backward(microbatch.x, microbatch.jitter, microbatch.decision,
+                 exchange->route_dots, request.grad_aux_loss,
+                 exchange->grad_x);
+  BackwardResult result;
+  result.timing.gate_us = gate_stopwatch.ElapsedUs();
+  environment_.metrics.ObserveStage(Stage::kGateBackward,
+                                    result.timing.gate_us);
+  result.timing.workers_wait_us = exchange->timing.wait_us;
+  result.timing.worker_compute_us = exchange->timing.compute_us;
+  result.grad_x = std::move(exchange->grad_x);
+  result.grad_x.Reshape(request.grad_y.shape());
+  MutexLock lock(state_mutex_);
+  step_state_.OnBackward();
+  return result;
+}
+
+absl::StatusOr<StepResult> MoeLayer::Step(const StepRequest& request,
+                                          absl::Time deadline) {
+  const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckLearningRate(request.learning_rate));
+  WriterLock lock(step_lock_);
+  {
+    MutexLock state_lock(state_mutex_);
+    if (request.discard && request.step != step_state_.step()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("step: got ", request.step, ", expected ",
+                       step_state_.step(), ", the step that is open"));
+    }
+    BreakIfExpiredLocked();
+    if (!request.discard) {
+      SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
+      SWITCHYARD_ASSIGN_OR_RETURN(
+          const StepState::Action action,
+          step_state_.CheckStep(request.step, microbatches_.OpenNumbers()));
+      if (action == StepState::Action::kRepeatAnswer) {
+        return *step_state_.last_result();
+      }
+    }
+  }
+  if (request.discard) {
+    DiscardLocked();
+    return StepResult{.step = request.step,
+                      .timing = {.gateway_us = stopwatch.ElapsedUs()}};
+  }
+  absl::StatusOr<StepResult> result =
+      CommitLocked(request.learning_rate, deadline);
+  if (result.ok()) result->timing.gateway_us = stopwatch.ElapsedUs();
+  return result;
+}
+
+absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
+                                                  absl::Time deadline) {
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
+  uint64_t step = 0;
+  {
+    MutexLock lock(state_mutex_);
+    step = step_state_.step();
+  }
+  const Stopwatch prepare_stopwatch;
+  const absl::StatusOr<double> experts_squared_norm =
+      PrepareExperts(Context(*membership, deadline), step);
+  if (!experts_squared_norm.ok()) {
+    return TrainingError(experts_squared_norm.status());
+  }
+  const double gate_squared_norm = gate_.GradientSquaredNorm();
+  if (!std::isfinite(gate_squared_norm)) {
+    return absl::FailedPreconditionError(
+        "gradient of gate.weight is not finite, expected finite gradients; "
+        "send Step with discard to go on");
+  }
+  environment_.metrics.ObserveStage(Stage::kPrepare,
+                                    prepare_stopwatch.ElapsedUs());
+
+  // Decided: from here on the step ends whatever the client's deadline says.
+  const Stopwatch commit_stopwatch;
+  const absl::Time commit_deadline =
+      environment_.clock.Now() + environment_.limits.worker_call_timeout;
+  CommitExperts(Context(*membership, commit_deadline), step, learning_rate);
+  gate_.Update(learning_rate, static_cast<int64_t>(step) + 1);
+  load_.OnStep();
+  environment_.metrics.ObserveStage(Stage::kCommit,
+                                    commit_stopwatch.ElapsedUs());
+  StepResult result;
+  result.step = step + 1;
+  result.grad_norm = std::sqrt(*experts_squared_norm + gate_squared_norm);
+  result.timing.workers_wait_us = prepare_stopwatch.ElapsedUs();
+  {
+    MutexLock lock(state_mutex_);
+    step_state_.Commit(result);
+    microbatches_.Clear();
+  }
+  SWITCHYARD_RETURN_IF_ERROR(Membership().status());
+  return result;
+}
+
+absl::Status MoeLayer::DiscardAfter(const absl::Status& error) {
+  std::optional<std::string> broken_reason;
+  uint64_t step = 0;
+  {
+    MutexLock lock(state_mutex_);
+    if (step_state_.clean()) return error;
+    broken_reason = step_state_.broken_reason();
+    step = step_state_.step();
+  }
+  DiscardLocked();
+  if (!absl::IsAborted(error) || !broken_reason.has_value()) return error;
+  return absl::AbortedError(absl::StrCat("step ", step, " was discarded: ",
+                                         *broken_reason, "; repeat it"));
+}
+
+void MoeLayer::DiscardLocked() {
+  std::shared_ptr<const LayerMembership> membership;
+  uint64_t step = 0;
+  {
+    MutexLock lock(state_mutex_);
+    membership = membership_;
+    step = step_state_.step();
+    step_state_.Discard();
+    microbatches_.Clear();
+  }
+  gate_.ZeroGradient();
+  AbortExperts(Context(*membership, environment_.clock.Now() +
+                                        environment_.limits.worker_call_timeout),
+               step);
+}
+
+absl::StatusOr<TrainStepResult> MoeLayer::TrainStep(
+    const TrainStepRequest& request, absl::Time deadline) {
+  const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckTrainStep(spec_, request));
+  WriterLock lock(step_lock_);
+  {
+    MutexLock state_lock(state_mutex_);
+    if (!step_state_.clean()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "step ", step_state_.step(),
+          " has microbatches of Forward calls, expected none: TrainStep is a "
+          "whole step; end that one with Step first"));
+    }
+  }
+  absl::StatusOr<TrainStepResult> result = TrainStepLocked(request, deadline);
+  if (!result.ok()) return DiscardAfter(result.status());
+  result->timing.gateway_us = stopwatch.ElapsedUs();
+  return result;
+}
+
+absl::StatusOr<TrainStepResult> MoeLayer::TrainStepLocked(
+    const TrainStepRequest& request, absl::Time deadline) {
+  ForwardRequest forward_request;
+  forward_request.layer = request.layer;
+  forward_request.mode = Mode::kTrain;
+  forward_request.used_tokens = request.used_tokens;
+  forward_request.x = request.x.Clone();
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      ForwardResult forward, ForwardTrain(forward_request, deadline, nullptr));
+
+  LossGradient head = ComputeHead(request.head, forward.y);
+  BackwardRequest backward_request;
+  backward_request.layer = request.layer;
+  backward_request.step = forward.step;
+  backward_request.microbatch = forward.microbatch;
+  backward_request.grad_aux_loss = spec_.aux_loss_coefficient;
+  backward_request.grad_y = std::move(head.grad_y);
+  backward_request.grad_y.Reshape(request.x.shape());
+  SWITCHYARD_ASSIGN_OR_RETURN(BackwardResult backward,
+                              BackwardLocked(backward_request, deadline));
+  SWITCHYARD_ASSIGN_OR_RETURN(const StepResult step,
+                              CommitLocked(request.learning_rate, deadline));
+  TrainStepResult result;
+  result.head_loss = head.loss;
+  result.aux_loss = forward.aux_loss;
+  result.loss = head.loss + spec_.aux_loss_coefficient * forward.aux_loss;
+  result.expert_counts = std::move(forward.expert_counts);
+  result.kept_counts = std::move(forward.kept_counts);
+  result.step = step.step;
+  result.grad_norm = step.grad_norm;
+  if (request.return_grad_x) result.grad_x = std::move(backward.grad_x);
+  Add(result.timing, forward.timing);
+  Add(result.timing, backward.timing);
+  Add(result.timing, step.timing);
+  return result;
+}
+
+absl::StatusOr<ReadParametersResult> MoeLayer::ReadParameters(
+    const ReadParametersRequest& request, absl::Time deadline) {
+  ReaderLock lock(step_lock_);
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      ReadParametersResult page,
+      ReadParameterPage(Context(*membership, deadline), gate_, request));
+  MutexLock state_lock(state_mutex_);
+  page.step = step_state_.step();
+  return page;
+}
+
+absl::Status MoeLayer::WriteParameters(const WriteParametersRequest& request,
+                                       absl::Time deadline) {
+  SWITCHYARD_RETURN_IF_ERROR(CheckWriteParameters(spec_, request));
+  WriterLock lock(step_lock_);
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
+  return WriteParameterSlices(Context(*membership, deadline), gate_, request);
+}
+
+void MoeLayer::Unload(absl::Time deadline) {
+  WriterLock lock(step_lock_);
+  std::shared_ptr<const LayerMembership> membership;
+  {
+    MutexLock state_lock(state_mutex_);
+    membership = membership_;
+  }
+  UnloadFrom(*membership, spec_.name, deadline);
+}
+
+void MoeLayer::OnWorkerGone(const std::string& worker_id,
+                            const std::string& reason, uint64_t generation) {
+  MutexLock lock(state_mutex_);
+  const std::vector<std::string>& workers = membership_->placement.workers();
+  if (!std::binary_search(workers.begin(), workers.end(), worker_id)) return;
+  Placement placement(WithoutWorker(membership_->placement.map(), worker_id));
+  std::vector<std::shared_ptr<ExpertGroup>> groups;
+  for (size_t w = 0; w < workers.size(); ++w) {
+    if (workers[w] != worker_id) groups.push_back(membership_->groups[w]);
+  }
+  const std::vector<int32_t> lost = placement.LostExperts();
+  const std::string what =
+      absl::StrCat("worker '", worker_id, "' was lost (", reason, ")");
+  if (!lost.empty() && lost_reason_.empty()) {
+    lost_reason_ = absl::StrCat(what, " with the only replica of expert",
+                                lost.size() > 1 ? "s " : " ",
+                                absl::StrJoin(lost, ", "));
+  }
+  step_state_.Break(what);
+  membership_ = std::make_shared<const LayerMembership>(
+      LayerMembership{generation, std::move(placement), std::move(groups)});
+}
+
+LayerStatus MoeLayer::Status() const {
+  MutexLock lock(state_mutex_);
+  return {.spec = spec_,
+          .state = lost_reason_.empty() ? LayerState::kServing
+                                        : LayerState::kLostExperts,
+          .state_reason = lost_reason_,
+          .step = step_state_.step(),
+          .num_open_microbatches =
+              static_cast<int32_t>(microbatches_.OpenNumbers().size()),
+          .placement = membership_->placement.map()};
+}
+
+absl::StatusOr<std::shared_ptr<const LayerMembership>> MoeLayer::Membership()
+    const {
+  MutexLock lock(state_mutex_);
+  SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
+  return membership_;
+}
+
+absl::Status MoeLayer::CheckServingLocked() const {
+  if (lost_reason_.empty()) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("layer '", spec_.name, "': ", lost_reason_,
+                   "; delete the layer and create it anew"));
+}
+
+ExchangeContext MoeLayer::Context(const LayerMembership& membership,
+                                  absl::Time deadline) const {
+  return {.spec = spec_,
+          .membership = membership,
+          .metrics = environment_.metrics,
+          .report_lost = environment_.report_lost,
+          .deadline = std::min(
+              deadline, environment_.clock.Now() +
+                            environment_.limits.worker_call_timeout)};
+}
+
+void MoeLayer::BreakStep(const std::string& reason) {
+  MutexLock lock(state_mutex_);
+  step_state_.Break(reason);
+}
+
+absl::Status MoeLayer::TrainingError(const absl::Status& error) const {
+  MutexLock lock(state_mutex_);
+  SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
+  const absl::Status broken =
+      step_state_.CheckMicrobatchStep(step_state_.step());
+  return broken.ok() ? error : broken;
+}
+
+void MoeLayer::BreakIfExpiredLocked() {
+  const std::optional<uint32_t> expired =
+      microbatches_.FindExpired(environment_.clock.Now());
+  if (!expired.has_value()) return;
+  step_state_.Break(absl::StrCat(
+      "microbatch ", *expired, " had no Backward for ",
+      absl::FormatDuration(environment_.limits.microbatch_ttl)));
+}
+
+}  // namespace switchyard
