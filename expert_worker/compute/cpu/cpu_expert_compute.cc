@@ -1,0 +1,18 @@
+#include "expert_worker/compute/cpu/cpu_expert_compute.h"
+
+#include <variant>
+
+#include "expert_worker/compute/cpu/linear_expert.h"
+#include "expert_worker/compute/cpu/mlp_expert.h"
+
+namespace switchyard {
+
+std::unique_ptr<const ExpertCompute> MakeCpuExpertCompute(
+    const ExpertSpec& spec) {
+  if (const auto* mlp = std::get_if<MlpExpertSpec>(&spec)) {
+    return std::make_unique<MlpExpert>(*mlp);
+  }
+  return std::make_unique<LinearExpert>();
+}
+
+}  // namespace switchyard

@@ -1,0 +1,242 @@
+#include "expert_worker/layer/expert_layer.h"
+
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "common/base/status_macros.h"
+#include "common/optimizer/optimizer.h"
+#include "expert_worker/compute/cpu/cpu_expert_compute.h"
+#include "expert_worker/layer/call_checks.h"
+#include "expert_worker/layer/expert_pass.h"
+#include "expert_worker/layer/parameter_access.h"
+
+namespace switchyard {
+
+ExpertLayer::ExpertLayer(Options options, LayerResources resources)
+    : spec_(std::move(options.spec)),
+      id_(options.id),
+      expert_ids_(options.store->expert_ids()),
+      resources_(resources),
+      compute_(MakeCpuExpertCompute(spec_.expert)),
+      parameter_bytes_(std::move(options.parameter_bytes)),
+      store_(std::move(options.store)),
+      steps_(spec_.name, options.generation) {}
+
+ExpertLayer::~ExpertLayer() { resources_.kept.DropLayer(id_); }
+
+absl::StatusOr<std::vector<ParameterSlice>> ExpertLayer::Read(
+    const ReadExpertsRequest& request) const {
+  ReaderLock lock(parameters_mutex_);
+  std::vector<ParameterSlice> slices;
+  std::vector<ByteReservation> reservations;
+  for (const ParameterRange& range : request.ranges) {
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        const HostedParameter parameter,
+        FindRange(spec_, *store_, resources_.worker_id, range));
+    const int64_t num_bytes =
+        range.num_elements * static_cast<int64_t>(sizeof(float));
+    SWITCHYARD_ASSIGN_OR_RETURN(reservations.emplace_back(),
+                                Reserve(resources_.working_budget, num_bytes));
+    ParameterSlice& slice = slices.emplace_back();
+    slice.name = range.name;
+    slice.shape = parameter.shape;
+    slice.offset = range.offset;
+    slice.values.resize(static_cast<size_t>(range.num_elements));
+    store_->expert(parameter.hosted_idx)
+        .Read(request.kind, parameter.idx_in_expert, slice.offset,
+              absl::MakeSpan(slice.values));
+  }
+  return slices;
+}
+
+absl::Status ExpertLayer::Write(const WriteExpertsRequest& request) {
+  WriterLock lock(parameters_mutex_);
+  if (request.kind == ParameterKind::kGradient) {
+    MutexLock steps_lock(steps_mutex_);
+    SWITCHYARD_RETURN_IF_ERROR(steps_.AdmitGradientWrite());
+  }
+  std::vector<HostedParameter> parameters;
+  parameters.reserve(request.slices.size());
+  for (const ParameterSlice& slice : request.slices) {
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        parameters.emplace_back(),
+        FindSlice(spec_, *store_, resources_.worker_id, slice));
+  }
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const ParameterSlice& slice = request.slices[i];
+    store_->expert(parameters[i].hosted_idx)
+        .Write(request.kind, parameters[i].idx_in_expert, slice.offset,
+               slice.values);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ExpertForwardResult> ExpertLayer::Forward(
+    const ExpertForwardRequest& request) {
+  const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckForward(request, spec_));
+  ReaderLock lock(parameters_mutex_);
+  SWITCHYARD_ASSIGN_OR_RETURN(const std::shared_ptr<KeptBatch> kept,
+                              MakeBatch(request));
+  SWITCHYARD_ASSIGN_OR_RETURN(const ByteReservation working,
+                              Reserve(resources_.working_budget,
+                                      ForwardWorkingBytes(request, *compute_)));
+  ExpertForwardResult result;
+  result.y =
+      RunForward(*store_, *compute_, request.x, resources_.pool, kept->batch);
+  if (request.keep.has_value()) {
+    resources_.kept.Put(id_, *request.keep, kept, resources_.clock.Now());
+  }
+  result.compute_us = stopwatch.ElapsedUs();
+  return result;
+}
+
+absl::StatusOr<std::shared_ptr<KeptBatch>> ExpertLayer::MakeBatch(
+    const ExpertForwardRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<int32_t> route_hosted_idx,
+                              FindHostedExperts(request.route_experts));
+  if (request.keep.has_value()) {
+    {
+      MutexLock steps_lock(steps_mutex_);
+      SWITCHYARD_RETURN_IF_ERROR(
+          steps_.AdmitForward(request.generation, request.keep->step));
+    }
+    // A repeated forward replaces its predecessor; both need not fit.
+    resources_.kept.Drop(id_, *request.keep);
+  }
+  const int64_t batch_bytes =
+      RoutedBatchBytes(static_cast<int64_t>(route_hosted_idx.size()),
+                       spec_.hidden_size, compute_->kept_floats_per_row());
+  auto kept = std::make_shared<KeptBatch>();
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      kept->reservation,
+      Reserve(request.keep.has_value() ? resources_.kept_budget
+                                       : resources_.working_budget,
+              batch_bytes));
+  kept->batch = MakeRoutedBatch(request, route_hosted_idx, store_->num_hosted(),
+                                *compute_);
+  return kept;
+}
+
+absl::StatusOr<ExpertBackwardResult> ExpertLayer::Backward(
+    const ExpertBackwardRequest& request) {
+  const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckTokens("grad_y", request.grad_y,
+                                         /*num_tokens=*/-1, spec_.hidden_size));
+  ReaderLock lock(parameters_mutex_);
+  {
+    MutexLock steps_lock(steps_mutex_);
+    SWITCHYARD_RETURN_IF_ERROR(steps_.AdmitBackward(request.generation));
+  }
+  const auto kept = resources_.kept.Find(id_, request.key);
+  if (kept == nullptr) return NothingKept(request.key);
+  SWITCHYARD_RETURN_IF_ERROR(CheckTokens(
+      "grad_y", request.grad_y, kept->batch.num_tokens, spec_.hidden_size));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const ByteReservation working,
+      Reserve(resources_.working_budget,
+              BackwardWorkingBytes(kept->batch, *compute_)));
+  if (!resources_.kept.Take(id_, request.key, *kept)) {
+    return NothingKept(request.key);
+  }
+  ExpertBackwardResult result = RunBackward(*store_, *compute_, kept->batch,
+                                            request.grad_y, resources_.pool);
+  result.compute_us = stopwatch.ElapsedUs();
+  return result;
+}
+
+absl::StatusOr<PrepareStepResult> ExpertLayer::PrepareStep(const StepKey& key) {
+  WriterLock lock(parameters_mutex_);
+  {
+    MutexLock steps_lock(steps_mutex_);
+    SWITCHYARD_RETURN_IF_ERROR(steps_.Prepare(key));
+  }
+  const ExpertStore& store = *store_;
+  PrepareStepResult result;
+  result.experts.resize(expert_ids_.size());
+  resources_.pool.ParallelFor(store.num_hosted(), [&](int64_t hosted_idx) {
+    const StoredExpert& expert = store.expert(hosted_idx);
+    result.experts[static_cast<size_t>(hosted_idx)] = {
+        .expert_id = expert.expert_id(),
+        .squared_norm = expert.SquaredGradientNorm()};
+  });
+  return result;
+}
+
+absl::StatusOr<CommitOutcome> ExpertLayer::CommitStep(const StepKey& key,
+                                                      float learning_rate) {
+  SWITCHYARD_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+  WriterLock lock(parameters_mutex_);
+  {
+    MutexLock steps_lock(steps_mutex_);
+    SWITCHYARD_ASSIGN_OR_RETURN(const CommitOutcome outcome,
+                                steps_.AdmitCommit(key));
+    if (outcome == CommitOutcome::kRepeated) return outcome;
+  }
+  ExpertStore& store = *store_;
+  const int64_t step_number = static_cast<int64_t>(key.step) + 1;
+  resources_.pool.ParallelFor(store.num_hosted(), [&](int64_t hosted_idx) {
+    store.expert(hosted_idx)
+        .Update(spec_.optimizer, learning_rate, step_number);
+  });
+  {
+    MutexLock steps_lock(steps_mutex_);
+    steps_.FinishCommit();
+  }
+  resources_.kept.DropLayer(id_);
+  return CommitOutcome::kApplied;
+}
+
+absl::Status ExpertLayer::AbortStep(const StepKey& key) {
+  WriterLock lock(parameters_mutex_);
+  {
+    MutexLock steps_lock(steps_mutex_);
+    SWITCHYARD_RETURN_IF_ERROR(steps_.Abort(key));
+  }
+  ExpertStore& store = *store_;
+  resources_.pool.ParallelFor(store.num_hosted(), [&](int64_t hosted_idx) {
+    store.expert(hosted_idx).ZeroGradients();
+  });
+  resources_.kept.DropLayer(id_);
+  return absl::OkStatus();
+}
+
+HostedLayer ExpertLayer::GetStatus() const {
+  MutexLock lock(steps_mutex_);
+  return {.layer = spec_.name,
+          .expert_ids = expert_ids_,
+          .step = steps_.committed_steps(),
+          .parameter_bytes = parameter_bytes_.bytes()};
+}
+
+absl::StatusOr<ByteReservation> ExpertLayer::Reserve(ByteBudget& budget,
+                                                     int64_t num_bytes) const {
+  absl::StatusOr<ByteReservation> reservation = budget.Reserve(num_bytes);
+  if (reservation.ok()) return reservation;
+  return absl::Status(reservation.status().code(),
+                      absl::StrCat("layer '", spec_.name,
+                                   "': ", reservation.status().message()));
+}
+
+absl::StatusOr<std::vector<int32_t>> ExpertLayer::FindHostedExperts(
+    const std::vector<int32_t>& route_experts) const {
+  std::vector<int32_t> route_hosted_idx(route_experts.size());
+  for (size_t i = 0; i < route_experts.size(); ++i) {
+    route_hosted_idx[i] = store_->HostedIdx(route_experts[i]);
+    if (route_hosted_idx[i] < 0) {
+      return ExpertNotHosted(route_experts[i], spec_.name,
+                             resources_.worker_id);
+    }
+  }
+  return route_hosted_idx;
+}
+
+absl::Status ExpertLayer::NothingKept(const MicrobatchKey& key) const {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "layer '", spec_.name, "': nothing is kept of step ", key.step,
+      ", microbatch ", key.microbatch, " on worker ", resources_.worker_id));
+}
+
+}  // namespace switchyard

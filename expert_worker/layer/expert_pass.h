@@ -1,0 +1,46 @@
+// One batch through the experts of a layer, forward and backward: spread the
+// tokens over the experts, compute expert by expert in parallel, combine.
+//
+// Every number is computed by one thread in an order that the request alone
+// gives, so the number of threads shows in no bit of a result.
+#ifndef SWITCHYARD_EXPERT_WORKER_LAYER_EXPERT_PASS_H_
+#define SWITCHYARD_EXPERT_WORKER_LAYER_EXPERT_PASS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "common/api/expert_calls.h"
+#include "common/concurrency/thread_pool.h"
+#include "common/tensor/tensor.h"
+#include "expert_worker/compute/expert_compute.h"
+#include "expert_worker/dispatch/routed_batch.h"
+#include "expert_worker/store/expert_store.h"
+
+namespace switchyard {
+
+// Memory that a pass takes beside its RoutedBatch. Unit: bytes.
+int64_t ForwardWorkingBytes(const ExpertForwardRequest& request,
+                            const ExpertCompute& compute);
+int64_t BackwardWorkingBytes(const RoutedBatch& batch,
+                             const ExpertCompute& compute);
+
+// A batch with the routes of a request that passed CheckForward, in order,
+// its tensors not yet filled. `route_hosted_idx` has one entry per route.
+RoutedBatch MakeRoutedBatch(const ExpertForwardRequest& request,
+                            const std::vector<int32_t>& route_hosted_idx,
+                            int64_t num_hosted, const ExpertCompute& compute);
+
+// Fills the batch's tensors and returns y, as ExpertForwardResult describes it.
+Tensor RunForward(const ExpertStore& store, const ExpertCompute& compute,
+                  const Tensor& x, ThreadPool& pool, RoutedBatch& batch);
+
+// Adds to the experts' gradients; compute_us is left 0. Each of route_dots is
+// summed in double, as DotProduct, and rounded once.
+ExpertBackwardResult RunBackward(ExpertStore& store,
+                                 const ExpertCompute& compute,
+                                 const RoutedBatch& batch, const Tensor& grad_y,
+                                 ThreadPool& pool);
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_EXPERT_WORKER_LAYER_EXPERT_PASS_H_

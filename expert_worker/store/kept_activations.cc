@@ -1,0 +1,72 @@
+#include "expert_worker/store/kept_activations.h"
+
+#include <algorithm>
+
+namespace switchyard {
+
+// Batches are destroyed after the lock is released: they are large.
+
+void KeptActivations::Put(LayerId layer, const MicrobatchKey& key,
+                          std::shared_ptr<const KeptBatch> batch,
+                          absl::Time now) {
+  MutexLock lock(mutex_);
+  Entry& entry = entries_[{layer, key}];
+  entry.batch.swap(batch);
+  entry.expires = now + ttl_;
+  next_expiry_ = std::min(next_expiry_, entry.expires);
+}
+
+std::shared_ptr<const KeptBatch> KeptActivations::Find(
+    LayerId layer, const MicrobatchKey& key) const {
+  MutexLock lock(mutex_);
+  const auto found = entries_.find({layer, key});
+  return found == entries_.end() ? nullptr : found->second.batch;
+}
+
+bool KeptActivations::Take(LayerId layer, const MicrobatchKey& key,
+                           const KeptBatch& batch) {
+  MutexLock lock(mutex_);
+  const auto found = entries_.find({layer, key});
+  if (found == entries_.end() || found->second.batch.get() != &batch) {
+    return false;
+  }
+  entries_.erase(found);
+  return true;
+}
+
+void KeptActivations::Drop(LayerId layer, const MicrobatchKey& key) {
+  std::shared_ptr<const KeptBatch> dropped;
+  MutexLock lock(mutex_);
+  const auto found = entries_.find({layer, key});
+  if (found == entries_.end()) return;
+  dropped = std::move(found->second.batch);
+  entries_.erase(found);
+}
+
+void KeptActivations::DropLayer(LayerId layer) {
+  std::vector<std::shared_ptr<const KeptBatch>> dropped;
+  MutexLock lock(mutex_);
+  auto entry = entries_.lower_bound({layer, MicrobatchKey{}});
+  while (entry != entries_.end() && entry->first.first == layer) {
+    dropped.push_back(std::move(entry->second.batch));
+    entry = entries_.erase(entry);
+  }
+}
+
+void KeptActivations::DropExpired(absl::Time now) {
+  std::vector<std::shared_ptr<const KeptBatch>> dropped;
+  MutexLock lock(mutex_);
+  if (now < next_expiry_) return;
+  next_expiry_ = absl::InfiniteFuture();
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    if (entry->second.expires <= now) {
+      dropped.push_back(std::move(entry->second.batch));
+      entry = entries_.erase(entry);
+    } else {
+      next_expiry_ = std::min(next_expiry_, entry->second.expires);
+      ++entry;
+    }
+  }
+}
+
+}  // namespace switchyard
