@@ -1,0 +1,159 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/command.h"
+#include "cli/dynamic_call.h"
+#include "cli/message_text.h"
+#include "cli/read_file.h"
+#include "cli/status_report.h"
+#include "cli/table.h"
+#include "client/gateway_client.h"
+#include "common/base/status_macros.h"
+#include "switchyard/v1/gateway.pb.h"
+
+namespace switchyard {
+namespace {
+
+struct LayerFlags {
+  ConnectionFlags connection;
+  std::string file;
+  std::string name;
+};
+
+// A LayerSpec; its form follows from the file's name.
+absl::StatusOr<v1::LayerSpec> ReadSpec(const std::string& path) {
+  const bool is_json = absl::EndsWith(path, ".json");
+  if (!is_json && !absl::EndsWith(path, ".textproto")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--file: got '", path,
+                     "', expected a name that ends in .json or .textproto"));
+  }
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--file: ", text.status().message()));
+  }
+  v1::LayerSpec spec;
+  const absl::Status parsed =
+      is_json ? FromJson(*text, spec) : FromTextproto(*text, spec);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", parsed.message()));
+  }
+  return spec;
+}
+
+// The layer's status as the gateway sent it.
+absl::Status Call(const LayerFlags& flags, const std::string& method_name,
+                  const google::protobuf::Message& request,
+                  google::protobuf::Message& response) {
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto* method, FindMethod(method_name));
+  DynamicCaller caller(flags.connection.gateway,
+                       {absl::Milliseconds(flags.connection.timeout_ms),
+                        flags.connection.max_message_bytes});
+  return caller.Call(*method, request, response);
+}
+
+absl::StatusOr<std::string> Create(const LayerFlags& flags,
+                                   const v1::LayerSpec& spec) {
+  v1::CreateLayerRequest request;
+  *request.mutable_spec() = spec;
+  v1::CreateLayerResponse response;
+  SWITCHYARD_RETURN_IF_ERROR(Call(flags, "CreateLayer", request, response));
+  return ToJson(response.layer());
+}
+
+absl::StatusOr<std::string> Get(const LayerFlags& flags) {
+  v1::GetLayerRequest request;
+  request.set_layer(flags.name);
+  v1::GetLayerResponse response;
+  SWITCHYARD_RETURN_IF_ERROR(Call(flags, "GetLayer", request, response));
+  return ToJson(response.layer());
+}
+
+absl::StatusOr<std::string> List(const LayerFlags& flags) {
+  GatewayClient client(flags.connection.gateway,
+                       flags.connection.ToClientOptions());
+  SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<LayerStatus> layers,
+                              client.ListLayers());
+  return FormatLayerList(layers, WantsColour(STDOUT_FILENO));
+}
+
+absl::StatusOr<std::string> Delete(const LayerFlags& flags) {
+  GatewayClient client(flags.connection.gateway,
+                       flags.connection.ToClientOptions());
+  SWITCHYARD_RETURN_IF_ERROR(client.DeleteLayer(flags.name));
+  return absl::StrCat("deleted layer ", flags.name, "\n");
+}
+
+using Operation =
+    std::function<absl::StatusOr<std::string>(const LayerFlags& flags)>;
+
+// Prints what the operation returns.
+int Run(const LayerFlags& flags, const Operation& operation) {
+  if (const absl::Status status = CheckConnection(flags.connection);
+      !status.ok()) {
+    return Complain("layer", status, kUsage);
+  }
+  const absl::StatusOr<std::string> text = operation(flags);
+  if (!text.ok()) {
+    return Complain(
+        "layer", ExplainUnavailable(text.status(), flags.connection), kFailed);
+  }
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+int RunCreate(const LayerFlags& flags) {
+  const absl::StatusOr<v1::LayerSpec> spec = ReadSpec(flags.file);
+  if (!spec.ok()) return Complain("layer", spec.status(), kUsage);
+  return Run(flags, [&spec](const LayerFlags& parsed) {
+    return Create(parsed, *spec);
+  });
+}
+
+// One of the subcommands of `layer`, with the flags that all have.
+CLI::App& AddOperation(CLI::App& layer, const std::string& name,
+                       const std::string& description,
+                       const std::shared_ptr<LayerFlags>& flags, Action& action,
+                       std::function<int()> run) {
+  CLI::App& operation = *layer.add_subcommand(name, description);
+  AddConnectionFlags(operation, flags->connection);
+  operation.callback([&action, run = std::move(run)] { action = run; });
+  return operation;
+}
+
+}  // namespace
+
+void AddLayerCommand(CLI::App& app, Action& action) {
+  CLI::App& layer = *app.add_subcommand("layer", "Create and delete layers");
+  layer.require_subcommand(1);
+  const auto flags = std::make_shared<LayerFlags>();
+  AddOperation(layer, "create", "Create a layer from its description", flags,
+               action, [flags] { return RunCreate(*flags); })
+      .add_option("--file", flags->file,
+                  "A LayerSpec message as .json or .textproto")
+      ->type_name("FILE")
+      ->required();
+  AddOperation(layer, "list", "List all layers", flags, action,
+               [flags] { return Run(*flags, List); });
+  AddOperation(layer, "get", "Print a layer's description and state as JSON",
+               flags, action, [flags] { return Run(*flags, Get); })
+      .add_option("name", flags->name, "The layer")
+      ->type_name("NAME")
+      ->required();
+  AddOperation(layer, "delete", "Delete a layer and its experts", flags, action,
+               [flags] { return Run(*flags, Delete); })
+      .add_option("name", flags->name, "The layer")
+      ->type_name("NAME")
+      ->required();
+}
+
+}  // namespace switchyard

@@ -1,0 +1,231 @@
+#include "client/gateway_client.h"
+
+#include <grpcpp/client_context.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
+#include "common/base/status_macros.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/status_conversion.h"
+#include "services/wire/layer_call_codec.h"
+#include "services/wire/layer_codec.h"
+#include "services/wire/status_codec.h"
+#include "switchyard/v1/gateway.grpc.pb.h"
+#include "switchyard/v1/registry.grpc.pb.h"
+
+namespace switchyard {
+
+class GatewayClient::Impl {
+ public:
+  using GatewayStub = v1::Gateway::StubInterface;
+  using RegistryStub = v1::Registry::StubInterface;
+  template <typename Stub, typename Request, typename Response>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&,
+                                        Response*);
+
+  Impl(const std::string& address, const GatewayClientOptions& options)
+      : address_(address), options_(options) {
+    const std::shared_ptr<grpc::Channel> channel =
+        MakeChannel(address, options.max_message_bytes);
+    gateway_ = v1::Gateway::NewStub(channel);
+    registry_ = v1::Registry::NewStub(channel);
+  }
+
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(Method<GatewayStub, Request, Response> method,
+                                const Request& request) {
+    return Call<GatewayStub, Request, Response>(*gateway_, method, request);
+  }
+  template <typename Request, typename Response>
+  absl::StatusOr<Response> Call(Method<RegistryStub, Request, Response> method,
+                                const Request& request) {
+    return Call<RegistryStub, Request, Response>(*registry_, method, request);
+  }
+
+  // A response that does not decode is the gateway's fault, not the caller's.
+  template <typename Result>
+  absl::StatusOr<Result> Check(absl::StatusOr<Result> result) const {
+    if (result.ok()) return result;
+    return absl::InternalError(
+        absl::StrCat("gateway at ", address_,
+                     ": ill-formed response: ", result.status().message()));
+  }
+
+  v1::DType activation_dtype() const {
+    return options_.bfloat16_activations ? v1::DTYPE_BFLOAT16
+                                         : v1::DTYPE_FLOAT32;
+  }
+  const std::string& address() const { return address_; }
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub& stub,
+                                Method<Stub, Request, Response> method,
+                                const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(
+        absl::ToChronoTime(Clock::Real().Now() + options_.timeout));
+    Response response;
+    const absl::Status status =
+        FromGrpcStatus((stub.*method)(&context, request, &response));
+    if (status.ok()) return response;
+    if (!absl::IsUnavailable(status)) return status;
+    return absl::UnavailableError(
+        absl::StrCat("gateway at ", address_, ": ", status.message()));
+  }
+
+  const std::string address_;
+  const GatewayClientOptions options_;
+  std::unique_ptr<v1::Gateway::StubInterface> gateway_;
+  std::unique_ptr<v1::Registry::StubInterface> registry_;
+};
+
+GatewayClient::GatewayClient(const std::string& address,
+                             GatewayClientOptions options)
+    : impl_(std::make_unique<Impl>(address, options)) {}
+
+GatewayClient::~GatewayClient() = default;
+GatewayClient::GatewayClient(GatewayClient&&) noexcept = default;
+GatewayClient& GatewayClient::operator=(GatewayClient&&) noexcept = default;
+
+absl::StatusOr<LayerStatus> GatewayClient::CreateLayer(const LayerSpec& spec) {
+  v1::CreateLayerRequest request;
+  *request.mutable_spec() = wire::Encode(spec);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::CreateLayerResponse response,
+      impl_->Call(&Impl::GatewayStub::CreateLayer, request));
+  return impl_->Check(wire::Decode(response.layer()));
+}
+
+absl::StatusOr<LayerStatus> GatewayClient::GetLayer(const std::string& name) {
+  v1::GetLayerRequest request;
+  request.set_layer(name);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::GetLayerResponse response,
+      impl_->Call(&Impl::GatewayStub::GetLayer, request));
+  return impl_->Check(wire::Decode(response.layer()));
+}
+
+absl::StatusOr<std::vector<LayerStatus>> GatewayClient::ListLayers() {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::ListLayersResponse response,
+      impl_->Call(&Impl::GatewayStub::ListLayers, v1::ListLayersRequest()));
+  std::vector<LayerStatus> layers;
+  for (const v1::LayerStatus& message : response.layers()) {
+    SWITCHYARD_ASSIGN_OR_RETURN(LayerStatus layer,
+                                impl_->Check(wire::Decode(message)));
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+absl::Status GatewayClient::DeleteLayer(const std::string& name) {
+  v1::DeleteLayerRequest request;
+  request.set_layer(name);
+  return impl_->Call(&Impl::GatewayStub::DeleteLayer, request).status();
+}
+
+absl::StatusOr<ForwardResult> GatewayClient::Forward(
+    const ForwardRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::ForwardResponse response,
+      impl_->Call(&Impl::GatewayStub::Forward,
+                  wire::Encode(request, impl_->activation_dtype())));
+  return impl_->Check(wire::Decode(response));
+}
+
+absl::StatusOr<BackwardResult> GatewayClient::Backward(
+    const BackwardRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::BackwardResponse response,
+      impl_->Call(&Impl::GatewayStub::Backward,
+                  wire::Encode(request, impl_->activation_dtype())));
+  return impl_->Check(wire::Decode(response));
+}
+
+absl::StatusOr<StepResult> GatewayClient::Step(const StepRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::StepResponse response,
+      impl_->Call(&Impl::GatewayStub::Step, wire::Encode(request)));
+  return wire::Decode(response);
+}
+
+absl::StatusOr<TrainStepResult> GatewayClient::TrainStep(
+    const TrainStepRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::TrainStepResponse response,
+      impl_->Call(&Impl::GatewayStub::TrainStep,
+                  wire::Encode(request, impl_->activation_dtype())));
+  return impl_->Check(wire::Decode(response));
+}
+
+absl::StatusOr<ReadParametersResult> GatewayClient::ReadParameters(
+    const ReadParametersRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::ReadParametersResponse response,
+      impl_->Call(&Impl::GatewayStub::ReadParameters, wire::Encode(request)));
+  return impl_->Check(wire::Decode(response));
+}
+
+absl::StatusOr<std::vector<ParameterSlice>> GatewayClient::ReadAllParameters(
+    const ReadParametersRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(ReadParametersResult page,
+                              ReadParameters(request));
+  const uint64_t step = page.step;
+  std::vector<ParameterSlice> slices = std::move(page.slices);
+  ReadParametersRequest next = request;
+  while (!page.next_cursor.empty()) {
+    if (page.next_cursor == next.cursor) {
+      return absl::InternalError(absl::StrCat("gateway at ", impl_->address(),
+                                              ": the cursor does not advance"));
+    }
+    next.cursor = page.next_cursor;
+    SWITCHYARD_ASSIGN_OR_RETURN(page, ReadParameters(next));
+    if (page.step != step) {
+      return absl::AbortedError(
+          absl::StrCat("layer ", request.layer, " went from step ", step,
+                       " to ", page.step, " while its parameters were read"));
+    }
+    for (ParameterSlice& slice : page.slices) {
+      slices.push_back(std::move(slice));
+    }
+  }
+  return slices;
+}
+
+absl::Status GatewayClient::WriteParameters(
+    const WriteParametersRequest& request) {
+  return impl_->Call(&Impl::GatewayStub::WriteParameters, wire::Encode(request))
+      .status();
+}
+
+absl::StatusOr<PlacementMap> GatewayClient::GetPlacement(
+    const std::string& layer) {
+  v1::GetPlacementRequest request;
+  request.set_layer(layer);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::GetPlacementResponse response,
+      impl_->Call(&Impl::GatewayStub::GetPlacement, request));
+  return impl_->Check(wire::Decode(response.placement()));
+}
+
+absl::StatusOr<std::vector<LayerLoad>> GatewayClient::GetLoad(
+    const std::string& layer) {
+  v1::GetLoadRequest request;
+  request.set_layer(layer);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::GetLoadResponse response,
+      impl_->Call(&Impl::GatewayStub::GetLoad, request));
+  return wire::Decode(response);
+}
+
+absl::StatusOr<WorkerList> GatewayClient::ListWorkers() {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::ListWorkersResponse response,
+      impl_->Call(&Impl::RegistryStub::ListWorkers, v1::ListWorkersRequest()));
+  return impl_->Check(wire::Decode(response));
+}
+
+}  // namespace switchyard

@@ -1,0 +1,66 @@
+#ifndef SWITCHYARD_CLIENT_GATEWAY_CLIENT_H_
+#define SWITCHYARD_CLIENT_GATEWAY_CLIENT_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/api/layer_calls.h"
+
+namespace switchyard {
+
+struct GatewayClientOptions {
+  // Each call's deadline.
+  absl::Duration timeout = absl::Seconds(60);
+  // Largest message accepted or sent, as the gateway's flag of that name.
+  int64_t max_message_bytes = int64_t{64} << 20;
+  // Sends activations as bfloat16 instead of float32: half the bytes, 8 bits
+  // of precision.
+  bool bfloat16_activations = false;
+};
+
+// A gateway at the other end of a connection. Calls block until answered or
+// until the timeout; errors are the gateway's own, or UNAVAILABLE when it
+// cannot be reached. Nothing is retried. Thread-safe.
+class GatewayClient {
+ public:
+  // Does not connect yet: the first call does. `address` is host:port or
+  // unix:/path.
+  explicit GatewayClient(const std::string& address,
+                         GatewayClientOptions options = {});
+  ~GatewayClient();
+  GatewayClient(GatewayClient&&) noexcept;
+  GatewayClient& operator=(GatewayClient&&) noexcept;
+
+  absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec);
+  absl::StatusOr<LayerStatus> GetLayer(const std::string& name);
+  absl::StatusOr<std::vector<LayerStatus>> ListLayers();
+  absl::Status DeleteLayer(const std::string& name);
+
+  absl::StatusOr<ForwardResult> Forward(const ForwardRequest& request);
+  absl::StatusOr<BackwardResult> Backward(const BackwardRequest& request);
+  absl::StatusOr<StepResult> Step(const StepRequest& request);
+  absl::StatusOr<TrainStepResult> TrainStep(const TrainStepRequest& request);
+
+  // One page; ReadAllParameters follows the cursor to the end.
+  absl::StatusOr<ReadParametersResult> ReadParameters(
+      const ReadParametersRequest& request);
+  absl::StatusOr<std::vector<ParameterSlice>> ReadAllParameters(
+      const ReadParametersRequest& request);
+  absl::Status WriteParameters(const WriteParametersRequest& request);
+
+  absl::StatusOr<PlacementMap> GetPlacement(const std::string& layer);
+  absl::StatusOr<std::vector<LayerLoad>> GetLoad(const std::string& layer);
+  absl::StatusOr<WorkerList> ListWorkers();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_CLIENT_GATEWAY_CLIENT_H_

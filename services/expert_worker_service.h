@@ -1,0 +1,67 @@
+#ifndef SWITCHYARD_SERVICES_EXPERT_WORKER_SERVICE_H_
+#define SWITCHYARD_SERVICES_EXPERT_WORKER_SERVICE_H_
+
+#include "expert_worker/worker.h"
+#include "services/rpc/unary_handler.h"
+#include "switchyard/v1/worker.grpc.pb.h"
+
+namespace switchyard {
+
+// The ExpertWorker service: decodes, calls the worker, encodes. Thread-safe.
+class ExpertWorkerServiceImpl final : public v1::ExpertWorker::CallbackService {
+ public:
+  // `bulk` runs what carries tensors, `control` the rest, so that a step can be
+  // aborted while forwards fill the queue. All must outlive the server that
+  // this is registered with.
+  ExpertWorkerServiceImpl(Worker& worker, UnaryHandler& bulk,
+                          UnaryHandler& control)
+      : worker_(worker), bulk_(bulk), control_(control) {}
+
+  grpc::ServerUnaryReactor* LoadExperts(
+      grpc::CallbackServerContext* context,
+      const v1::LoadExpertsRequest* request,
+      v1::LoadExpertsResponse* response) override;
+  grpc::ServerUnaryReactor* UnloadExperts(
+      grpc::CallbackServerContext* context,
+      const v1::UnloadExpertsRequest* request,
+      v1::UnloadExpertsResponse* response) override;
+  grpc::ServerUnaryReactor* ReadExperts(
+      grpc::CallbackServerContext* context,
+      const v1::ReadExpertsRequest* request,
+      v1::ReadExpertsResponse* response) override;
+  grpc::ServerUnaryReactor* WriteExperts(
+      grpc::CallbackServerContext* context,
+      const v1::WriteExpertsRequest* request,
+      v1::WriteExpertsResponse* response) override;
+  grpc::ServerUnaryReactor* Forward(
+      grpc::CallbackServerContext* context,
+      const v1::ExpertForwardRequest* request,
+      v1::ExpertForwardResponse* response) override;
+  grpc::ServerUnaryReactor* Backward(
+      grpc::CallbackServerContext* context,
+      const v1::ExpertBackwardRequest* request,
+      v1::ExpertBackwardResponse* response) override;
+  grpc::ServerUnaryReactor* PrepareStep(
+      grpc::CallbackServerContext* context,
+      const v1::PrepareStepRequest* request,
+      v1::PrepareStepResponse* response) override;
+  grpc::ServerUnaryReactor* CommitStep(
+      grpc::CallbackServerContext* context,
+      const v1::CommitStepRequest* request,
+      v1::CommitStepResponse* response) override;
+  grpc::ServerUnaryReactor* AbortStep(grpc::CallbackServerContext* context,
+                                      const v1::AbortStepRequest* request,
+                                      v1::AbortStepResponse* response) override;
+  grpc::ServerUnaryReactor* GetStatus(grpc::CallbackServerContext* context,
+                                      const v1::GetStatusRequest* request,
+                                      v1::GetStatusResponse* response) override;
+
+ private:
+  Worker& worker_;
+  UnaryHandler& bulk_;
+  UnaryHandler& control_;
+};
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_SERVICES_EXPERT_WORKER_SERVICE_H_

@@ -1,0 +1,178 @@
+#include "services/gateway_service.h"
+
+#include <vector>
+
+#include "common/base/status_macros.h"
+#include "services/wire/layer_call_codec.h"
+#include "services/wire/layer_codec.h"
+#include "services/wire/status_codec.h"
+
+namespace switchyard {
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::CreateLayer(
+    grpc::CallbackServerContext* context, const v1::CreateLayerRequest* request,
+    v1::CreateLayerResponse* response) {
+  return handler_.Handle(
+      context, *request, "CreateLayer",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const LayerSpec spec,
+                                    wire::Decode(request->spec()));
+        SWITCHYARD_ASSIGN_OR_RETURN(const LayerStatus layer,
+                                    gateway_.CreateLayer(spec, deadline));
+        *response->mutable_layer() = wire::Encode(layer);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::GetLayer(
+    grpc::CallbackServerContext* context, const v1::GetLayerRequest* request,
+    v1::GetLayerResponse* response) {
+  return handler_.Handle(
+      context, *request, "GetLayer",
+      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const LayerStatus layer,
+                                    gateway_.GetLayer(request->layer()));
+        *response->mutable_layer() = wire::Encode(layer);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::ListLayers(
+    grpc::CallbackServerContext* context, const v1::ListLayersRequest* request,
+    v1::ListLayersResponse* response) {
+  return handler_.Handle(
+      context, *request, "ListLayers",
+      [this, response](absl::Time /*deadline*/) -> absl::Status {
+        for (const LayerStatus& layer : gateway_.ListLayers()) {
+          *response->add_layers() = wire::Encode(layer);
+        }
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::DeleteLayer(
+    grpc::CallbackServerContext* context, const v1::DeleteLayerRequest* request,
+    v1::DeleteLayerResponse* /*response*/) {
+  return handler_.Handle(context, *request, "DeleteLayer",
+                         [this, request](absl::Time deadline) -> absl::Status {
+                           return gateway_.DeleteLayer(request->layer(),
+                                                       deadline);
+                         });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::Forward(
+    grpc::CallbackServerContext* context, const v1::ForwardRequest* request,
+    v1::ForwardResponse* response) {
+  return handler_.Handle(
+      context, *request, "Forward",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const ForwardRequest decoded,
+                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(const ForwardResult result,
+                                    gateway_.Forward(decoded, deadline));
+        *response = wire::Encode(result, request->x().dtype());
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::Backward(
+    grpc::CallbackServerContext* context, const v1::BackwardRequest* request,
+    v1::BackwardResponse* response) {
+  return handler_.Handle(
+      context, *request, "Backward",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const BackwardRequest decoded,
+                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(const BackwardResult result,
+                                    gateway_.Backward(decoded, deadline));
+        *response = wire::Encode(result, request->grad_y().dtype());
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::Step(
+    grpc::CallbackServerContext* context, const v1::StepRequest* request,
+    v1::StepResponse* response) {
+  return handler_.Handle(
+      context, *request, "Step",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const StepResult result,
+            gateway_.Step(wire::Decode(*request), deadline));
+        *response = wire::Encode(result);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::TrainStep(
+    grpc::CallbackServerContext* context, const v1::TrainStepRequest* request,
+    v1::TrainStepResponse* response) {
+  return handler_.Handle(
+      context, *request, "TrainStep",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const TrainStepRequest decoded,
+                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(const TrainStepResult result,
+                                    gateway_.TrainStep(decoded, deadline));
+        *response = wire::Encode(result, request->x().dtype());
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::ReadParameters(
+    grpc::CallbackServerContext* context,
+    const v1::ReadParametersRequest* request,
+    v1::ReadParametersResponse* response) {
+  return handler_.Handle(
+      context, *request, "ReadParameters",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const ReadParametersRequest decoded,
+                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(const ReadParametersResult result,
+                                    gateway_.ReadParameters(decoded, deadline));
+        *response = wire::Encode(result);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::WriteParameters(
+    grpc::CallbackServerContext* context,
+    const v1::WriteParametersRequest* request,
+    v1::WriteParametersResponse* /*response*/) {
+  return handler_.Handle(context, *request, "WriteParameters",
+                         [this, request](absl::Time deadline) -> absl::Status {
+                           SWITCHYARD_ASSIGN_OR_RETURN(
+                               const WriteParametersRequest decoded,
+                               wire::Decode(*request));
+                           return gateway_.WriteParameters(decoded, deadline);
+                         });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::GetPlacement(
+    grpc::CallbackServerContext* context,
+    const v1::GetPlacementRequest* request,
+    v1::GetPlacementResponse* response) {
+  return handler_.Handle(
+      context, *request, "GetPlacement",
+      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const PlacementMap placement,
+                                    gateway_.GetPlacement(request->layer()));
+        *response->mutable_placement() = wire::Encode(placement);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::GetLoad(
+    grpc::CallbackServerContext* context, const v1::GetLoadRequest* request,
+    v1::GetLoadResponse* response) {
+  return handler_.Handle(
+      context, *request, "GetLoad",
+      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<LayerLoad> layers,
+                                    gateway_.GetLoad(request->layer()));
+        *response = wire::Encode(layers);
+        return absl::OkStatus();
+      });
+}
+
+}  // namespace switchyard

@@ -1,0 +1,44 @@
+#include "services/main/gateway_flags.h"
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+namespace switchyard {
+
+std::variant<GatewayFlags, FlagExit> ParseGatewayFlags(
+    int argc, const char* const* argv) {
+  GatewayFlags flags;
+  GatewayOptions& gateway = flags.server.gateway;
+  MoeLayerLimits& layer = gateway.layer_limits;
+  FlagParser parser("switchyard-gateway",
+                    "Serves MoE layers: runs their gates, and sends tokens to "
+                    "the expert workers that register with it.");
+  AddAddressFlags(parser, flags.server.listen_address,
+                  flags.server.metrics_address);
+  parser.BeginGroup("Workers");
+  parser.AddMilliseconds("lease-duration-ms", {100, 3'600'000},
+                         "Time after which a silent worker is lost",
+                         gateway.lease_duration);
+  AddLimitFlags(parser, flags.server.limits);
+  parser.AddInteger("max-layers", {1, 1'000'000}, "Layers at most",
+                    gateway.max_layers);
+  parser.AddInteger("max-open-microbatch-bytes",
+                    {0, std::numeric_limits<int64_t>::max()},
+                    "Most bytes kept for Backward, for each layer",
+                    layer.max_open_microbatch_bytes);
+  parser.AddMilliseconds("microbatch-ttl-ms", {1, 86'400'000},
+                         "A microbatch without Backward for longer than this "
+                         "breaks its step",
+                         layer.microbatch_ttl);
+  parser.AddMilliseconds("worker-call-timeout-ms", {1, 86'400'000},
+                         "Most time that one call to a worker gets",
+                         layer.worker_call_timeout);
+  AddProcessFlags(parser, flags.process);
+  if (const std::optional<FlagExit> flag_exit = parser.Parse(argc, argv)) {
+    return *flag_exit;
+  }
+  return flags;
+}
+
+}  // namespace switchyard

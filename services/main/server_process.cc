@@ -1,0 +1,84 @@
+#include "services/main/server_process.h"
+
+#include <sys/prctl.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+
+namespace switchyard {
+namespace {
+
+sigset_t StopSet() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
+  return set;
+}
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  const sigset_t set = StopSet();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+int StopSignals::Wait() const {
+  const sigset_t set = StopSet();
+  int signal = 0;
+  while (sigwait(&set, &signal) != 0) {
+  }
+  return signal;
+}
+
+void StopSignals::LetNextOneKill() const {
+  const sigset_t set = StopSet();
+  // timeout(1) and others signal the process and then its group: what comes
+  // within 100 ms is the same wish.
+  constexpr timespec kSameWish = {0, 100'000'000};
+  while (sigtimedwait(&set, nullptr, &kSameWish) > 0) {
+  }
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+absl::Status PrepareProcess(const std::string& program,
+                            const ProcessFlags& flags) {
+  setenv("GRPC_VERBOSITY", "NONE", /*replace=*/0);
+  if (flags.exit_with_parent && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+    return absl::InternalError("prctl(PR_SET_PDEATHSIG) failed");
+  }
+  return InitLog(program, flags.log_level);
+}
+
+int PrintFlagExit(const FlagExit& flag_exit) {
+  std::FILE* const stream = flag_exit.code == 0 ? stdout : stderr;
+  std::fputs(flag_exit.message.c_str(), stream);
+  return flag_exit.code;
+}
+
+int PrintFailure(const std::string& program, const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(),
+               std::string(status.message()).c_str());
+  return 1;
+}
+
+void PrintListening(const std::string& program, const std::string& fields,
+                    const std::string& address,
+                    const std::string& metrics_address) {
+  const std::string line = absl::StrCat(
+      program, " listening ", fields, fields.empty() ? "" : " ",
+      "grpc=", address,
+      " metrics=", metrics_address.empty() ? "none" : metrics_address);
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace switchyard

@@ -1,0 +1,222 @@
+#include "services/remote_expert_group.h"
+
+#include <grpcpp/client_context.h>
+
+#include <functional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/exception_boundary.h"
+#include "services/rpc/outbound_calls.h"
+#include "services/rpc/status_conversion.h"
+#include "services/wire/expert_codec.h"
+#include "switchyard/v1/worker.grpc.pb.h"
+
+namespace switchyard {
+namespace {
+
+using AsyncStub = v1::ExpertWorker::StubInterface::async_interface;
+
+// One call; lives until gRPC has answered, whatever becomes of the group.
+template <typename Request, typename Response>
+struct Call {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+};
+
+template <typename Request, typename Response>
+using Method = void (AsyncStub::*)(grpc::ClientContext*, const Request*,
+                                   Response*,
+                                   std::function<void(grpc::Status)>);
+
+// Codes that a worker never answers with, or not because of the request: the
+// call is gone, and the worker perhaps too.
+bool IsTransportFailure(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnavailable ||
+         code == absl::StatusCode::kCancelled ||
+         code == absl::StatusCode::kUnknown;
+}
+
+// `worker` names it: "worker w-1 at 10.0.0.7:4100".
+absl::Status FromWorker(const std::string& worker, const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  const absl::Status converted = FromGrpcStatus(status);
+  const absl::StatusCode code = IsTransportFailure(converted.code())
+                                    ? absl::StatusCode::kUnavailable
+                                    : converted.code();
+  return absl::Status(code, absl::StrCat(worker, ": ", converted.message()));
+}
+
+template <typename Result>
+absl::StatusOr<Result> CheckResponse(const std::string& worker,
+                                     absl::StatusOr<Result> result) {
+  if (result.ok()) return result;
+  return absl::InternalError(absl::StrCat(
+      worker, ": ill-formed response: ", result.status().message()));
+}
+
+}  // namespace
+
+class RemoteExpertGroup::Impl {
+ public:
+  Impl(const std::string& worker_id, const std::string& address,
+       int64_t max_message_bytes, std::shared_ptr<OutboundCalls> calls)
+      : worker_(absl::StrCat("worker ", worker_id, " at ", address)),
+        calls_(calls != nullptr ? std::move(calls)
+                                : std::make_shared<OutboundCalls>()),
+        bulk_(
+            v1::ExpertWorker::NewStub(MakeChannel(address, max_message_bytes))),
+        control_(v1::ExpertWorker::NewStub(
+            MakeChannel(address, max_message_bytes))) {}
+
+  AsyncStub& bulk() { return *bulk_->async(); }
+  AsyncStub& control() { return *control_->async(); }
+
+  // Ends with the status alone.
+  template <typename Request, typename Response>
+  void Start(AsyncStub& stub, Method<Request, Response> method, Request request,
+             absl::Time deadline, Done done) {
+    StartCall<Request, Response>(
+        stub, method, std::move(request), deadline,
+        [done = std::move(done)](absl::Status status, const std::string&,
+                                 const Response&) { done(std::move(status)); });
+  }
+
+  // Ends with the decoded response.
+  template <typename Result, typename Request, typename Response>
+  void StartWith(AsyncStub& stub, Method<Request, Response> method,
+                 Request request, absl::Time deadline, DoneWith<Result> done) {
+    StartCall<Request, Response>(
+        stub, method, std::move(request), deadline,
+        [done = std::move(done)](absl::Status status, const std::string& worker,
+                                 const Response& response) {
+          if (!status.ok()) return done(std::move(status));
+          absl::StatusOr<Result> result = absl::UnknownError("not decoded");
+          status = RunCatching([&] {
+            result = CheckResponse<Result>(worker, wire::Decode(response));
+            return absl::OkStatus();
+          });
+          if (!status.ok()) return done(std::move(status));
+          done(std::move(result));
+        });
+  }
+
+ private:
+  template <typename Request, typename Response>
+  void StartCall(
+      AsyncStub& stub, Method<Request, Response> method, Request request,
+      absl::Time deadline,
+      std::function<void(absl::Status, const std::string&, const Response&)>
+          done) {
+    auto call = std::make_shared<Call<Request, Response>>();
+    const std::shared_ptr<grpc::ClientContext> context(call, &call->context);
+    if (!calls_->Add(context)) {
+      return done(absl::UnavailableError(absl::StrCat(
+                      worker_, ": not called, the gateway is shutting down")),
+                  worker_, call->response);
+    }
+    call->context.set_deadline(absl::ToChronoTime(deadline));
+    call->request = std::move(request);
+    (stub.*method)(&call->context, &call->request, &call->response,
+                   [call, calls = calls_, worker = worker_,
+                    done = std::move(done)](const grpc::Status& status) {
+                     done(FromWorker(worker, status), worker, call->response);
+                     calls->Remove(std::shared_ptr<grpc::ClientContext>(
+                         call, &call->context));
+                   });
+  }
+
+  const std::string worker_;
+  const std::shared_ptr<OutboundCalls> calls_;
+  const std::unique_ptr<v1::ExpertWorker::Stub> bulk_;
+  const std::unique_ptr<v1::ExpertWorker::Stub> control_;
+};
+
+RemoteExpertGroup::RemoteExpertGroup(const std::string& worker_id,
+                                     const std::string& address,
+                                     int64_t max_message_bytes,
+                                     std::shared_ptr<OutboundCalls> calls)
+    : impl_(std::make_unique<Impl>(worker_id, address, max_message_bytes,
+                                   std::move(calls))) {}
+
+RemoteExpertGroup::~RemoteExpertGroup() = default;
+
+void RemoteExpertGroup::LoadExperts(const LoadExpertsRequest& request,
+                                    absl::Time deadline, Done done) {
+  impl_->Start<v1::LoadExpertsRequest, v1::LoadExpertsResponse>(
+      impl_->control(), &AsyncStub::LoadExperts, wire::Encode(request),
+      deadline, std::move(done));
+}
+
+void RemoteExpertGroup::UnloadExperts(const std::string& layer,
+                                      absl::Time deadline, Done done) {
+  v1::UnloadExpertsRequest request;
+  request.set_layer(layer);
+  impl_->Start<v1::UnloadExpertsRequest, v1::UnloadExpertsResponse>(
+      impl_->control(), &AsyncStub::UnloadExperts, std::move(request), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::ReadExperts(
+    const ReadExpertsRequest& request, absl::Time deadline,
+    DoneWith<std::vector<ParameterSlice>> done) {
+  impl_->StartWith<std::vector<ParameterSlice>, v1::ReadExpertsRequest,
+                   v1::ReadExpertsResponse>(
+      impl_->bulk(), &AsyncStub::ReadExperts, wire::Encode(request), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::WriteExperts(const WriteExpertsRequest& request,
+                                     absl::Time deadline, Done done) {
+  impl_->Start<v1::WriteExpertsRequest, v1::WriteExpertsResponse>(
+      impl_->bulk(), &AsyncStub::WriteExperts, wire::Encode(request), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,
+                                absl::Time deadline,
+                                DoneWith<ExpertForwardResult> done) {
+  impl_->StartWith<ExpertForwardResult, v1::ExpertForwardRequest,
+                   v1::ExpertForwardResponse>(
+      impl_->bulk(), &AsyncStub::Forward, wire::Encode(request), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::Backward(const ExpertBackwardRequest& request,
+                                 absl::Time deadline,
+                                 DoneWith<ExpertBackwardResult> done) {
+  impl_->StartWith<ExpertBackwardResult, v1::ExpertBackwardRequest,
+                   v1::ExpertBackwardResponse>(
+      impl_->bulk(), &AsyncStub::Backward, wire::Encode(request), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::PrepareStep(const StepKey& key, absl::Time deadline,
+                                    DoneWith<PrepareStepResult> done) {
+  impl_->StartWith<PrepareStepResult, v1::PrepareStepRequest,
+                   v1::PrepareStepResponse>(
+      impl_->control(), &AsyncStub::PrepareStep,
+      wire::EncodeStepKey<v1::PrepareStepRequest>(key), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::CommitStep(const StepKey& key, float learning_rate,
+                                   absl::Time deadline, Done done) {
+  auto request = wire::EncodeStepKey<v1::CommitStepRequest>(key);
+  request.set_learning_rate(learning_rate);
+  impl_->Start<v1::CommitStepRequest, v1::CommitStepResponse>(
+      impl_->control(), &AsyncStub::CommitStep, std::move(request), deadline,
+      std::move(done));
+}
+
+void RemoteExpertGroup::AbortStep(const StepKey& key, absl::Time deadline,
+                                  Done done) {
+  impl_->Start<v1::AbortStepRequest, v1::AbortStepResponse>(
+      impl_->control(), &AsyncStub::AbortStep,
+      wire::EncodeStepKey<v1::AbortStepRequest>(key), deadline,
+      std::move(done));
+}
+
+}  // namespace switchyard

@@ -1,0 +1,60 @@
+#ifndef SWITCHYARD_SERVICES_REMOTE_EXPERT_GROUP_H_
+#define SWITCHYARD_SERVICES_REMOTE_EXPERT_GROUP_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gateway/expert_group.h"
+
+namespace switchyard {
+
+class OutboundCalls;
+
+// A worker in another process, by gRPC, on two connections: one for what
+// carries tensors, and one for the rest, which must never wait behind them.
+//
+// Requests are encoded before a call returns; results are decoded, and `done`
+// runs, on gRPC's threads. Statuses are the worker's own, prefixed with its
+// name. UNAVAILABLE stands for all that says nothing about the request: no
+// connection, a connection that broke, a worker that was shutting down. A
+// response that does not decode is INTERNAL. Destruction does not wait for
+// calls in progress; they end as they would have. Thread-safe.
+class RemoteExpertGroup final : public ExpertGroup {
+ public:
+  // Does not connect yet: the first call does. `calls` may be null: then
+  // nothing but its deadline ends a call early.
+  RemoteExpertGroup(const std::string& worker_id, const std::string& address,
+                    int64_t max_message_bytes,
+                    std::shared_ptr<OutboundCalls> calls = nullptr);
+  ~RemoteExpertGroup() override;
+
+  void LoadExperts(const LoadExpertsRequest& request, absl::Time deadline,
+                   Done done) override;
+  void UnloadExperts(const std::string& layer, absl::Time deadline,
+                     Done done) override;
+  void ReadExperts(const ReadExpertsRequest& request, absl::Time deadline,
+                   DoneWith<std::vector<ParameterSlice>> done) override;
+  void WriteExperts(const WriteExpertsRequest& request, absl::Time deadline,
+                    Done done) override;
+  void Forward(const ExpertForwardRequest& request, absl::Time deadline,
+               DoneWith<ExpertForwardResult> done) override;
+  void Backward(const ExpertBackwardRequest& request, absl::Time deadline,
+                DoneWith<ExpertBackwardResult> done) override;
+  void PrepareStep(const StepKey& key, absl::Time deadline,
+                   DoneWith<PrepareStepResult> done) override;
+  void CommitStep(const StepKey& key, float learning_rate, absl::Time deadline,
+                  Done done) override;
+  void AbortStep(const StepKey& key, absl::Time deadline, Done done) override;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_SERVICES_REMOTE_EXPERT_GROUP_H_

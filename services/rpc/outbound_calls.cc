@@ -1,0 +1,48 @@
+#include "services/rpc/outbound_calls.h"
+
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+
+namespace switchyard {
+
+bool OutboundCalls::Add(std::shared_ptr<grpc::ClientContext> call) {
+  MutexLock lock(mutex_);
+  if (closed_) return false;
+  calls_.insert(std::move(call));
+  return true;
+}
+
+void OutboundCalls::Remove(const std::shared_ptr<grpc::ClientContext>& call) {
+  MutexLock lock(mutex_);
+  calls_.erase(call);
+  if (calls_.empty()) empty_.NotifyAll();
+}
+
+void OutboundCalls::CancelAll() {
+  std::vector<std::shared_ptr<grpc::ClientContext>> calls;
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    calls.assign(calls_.begin(), calls_.end());
+  }
+  // Outside of the lock: a call may end, and come to Remove, within TryCancel.
+  for (const std::shared_ptr<grpc::ClientContext>& call : calls) {
+    call->TryCancel();
+  }
+}
+
+bool OutboundCalls::WaitUntilEmpty(absl::Duration timeout) {
+  Clock& clock = Clock::Real();
+  const absl::Time until = clock.Now() + timeout;
+  MutexLock lock(mutex_);
+  while (!calls_.empty()) {
+    const absl::Duration left = until - clock.Now();
+    if (left <= absl::ZeroDuration()) return false;
+    empty_.WaitFor(mutex_, left);
+  }
+  return true;
+}
+
+}  // namespace switchyard

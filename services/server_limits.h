@@ -1,0 +1,27 @@
+#ifndef SWITCHYARD_SERVICES_SERVER_LIMITS_H_
+#define SWITCHYARD_SERVICES_SERVER_LIMITS_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace switchyard {
+
+// Bounds that gateway and worker put on what comes in.
+struct ServerLimits {
+  // Largest message, in either direction; RESOURCE_EXHAUSTED above it.
+  int64_t max_message_bytes = int64_t{64} << 20;
+  // Calls that run at the same time, and that wait for a thread;
+  // RESOURCE_EXHAUSTED beyond both.
+  int num_request_threads = 8;
+  int64_t max_queued_requests = 256;
+  // Bytes of the requests that run or wait, together; RESOURCE_EXHAUSTED for
+  // one that would go over, unless it is alone.
+  int64_t max_pending_request_bytes = int64_t{1} << 30;
+  // Deadline of a call whose client set none, and the most that a client gets.
+  absl::Duration max_call_duration = absl::Minutes(5);
+};
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_SERVICES_SERVER_LIMITS_H_

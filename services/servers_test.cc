@@ -1,0 +1,351 @@
+// Gateway and workers as processes run them, in this one, over loopback.
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/gateway_client.h"
+#include "common/base/status_testing.h"
+#include "services/gateway_server.h"
+#include "services/rpc/address.h"
+#include "services/rpc/channel.h"
+#include "services/rpc/rpc_server.h"
+#include "services/wire/tensor_codec.h"
+#include "services/worker_server.h"
+#include "switchyard/v1/registry.grpc.pb.h"
+#include "switchyard/v1/worker.grpc.pb.h"
+
+namespace switchyard {
+namespace {
+
+using ::switchyard::testing::StatusIs;
+using ::testing::_;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+std::unique_ptr<GatewayServer> StartGateway(
+    const std::string& address = "127.0.0.1:0",
+    absl::Duration lease_duration = absl::Seconds(10)) {
+  GatewayServerOptions options;
+  options.listen_address = address;
+  options.gateway.lease_duration = lease_duration;
+  auto server = GatewayServer::Start(std::move(options));
+  EXPECT_OK(server);
+  return *std::move(server);
+}
+
+std::unique_ptr<WorkerServer> StartWorker(const GatewayServer& gateway,
+                                          const std::string& worker_id) {
+  WorkerServerOptions options;
+  options.gateway_address = gateway.address();
+  options.worker.worker_id = worker_id;
+  auto server = WorkerServer::Start(std::move(options));
+  EXPECT_OK(server);
+  return *std::move(server);
+}
+
+void AwaitRegistered(const WorkerServer& worker, bool registered = true) {
+  while (worker.registered() != registered) std::this_thread::yield();
+}
+
+LayerSpec Spec() {
+  LayerSpec spec;
+  spec.name = "m";
+  spec.hidden_size = 4;
+  spec.num_experts = 4;
+  spec.optimizer = SgdSpec{};
+  return spec;
+}
+
+ForwardRequest EvalRequest() {
+  ForwardRequest request;
+  request.layer = "m";
+  request.x = Tensor::FromSpan({1, 2, 4}, {1, 2, 3, 4, -1, -2, -3, -4});
+  return request;
+}
+
+// One GET with a socket: the page is for curl and Prometheus.
+std::string Get(const std::string& address, const std::string& path) {
+  const absl::StatusOr<Address> parsed = ParseAddress(address, "address");
+  EXPECT_OK(parsed);
+  addrinfo* found = nullptr;
+  EXPECT_EQ(getaddrinfo(parsed->host.c_str(),
+                        absl::StrCat(parsed->port).c_str(), nullptr, &found),
+            0);
+  const int fd = socket(found->ai_family, SOCK_STREAM, 0);
+  EXPECT_EQ(connect(fd, found->ai_addr, found->ai_addrlen), 0);
+  freeaddrinfo(found);
+  const std::string request = absl::StrCat("GET ", path, " HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(send(fd, request.data(), request.size(), 0),
+            static_cast<ssize_t>(request.size()));
+  std::string response;
+  char buffer[4096];
+  for (ssize_t n = 1; n > 0;) {
+    n = recv(fd, buffer, sizeof(buffer), 0);
+    if (n > 0) response.append(buffer, static_cast<size_t>(n));
+  }
+  close(fd);
+  return response;
+}
+
+TEST(ServersTest, ServeAndTrainALayer) {
+  auto gateway = StartGateway();
+  auto w0 = StartWorker(*gateway, "w-0");
+  auto w1 = StartWorker(*gateway, "w-1");
+  AwaitRegistered(*w0);
+  AwaitRegistered(*w1);
+  GatewayClient client(gateway->address());
+  ASSERT_OK_AND_ASSIGN(const LayerStatus layer, client.CreateLayer(Spec()));
+  EXPECT_EQ(layer.state, LayerState::kServing);
+  EXPECT_THAT(layer.placement.expert_workers,
+              ElementsAre(SizeIs(1), SizeIs(1), SizeIs(1), SizeIs(1)));
+
+  ASSERT_OK_AND_ASSIGN(const ForwardResult forward,
+                       client.Forward(EvalRequest()));
+  EXPECT_THAT(forward.y.shape(), ElementsAre(1, 2, 4));
+
+  TrainStepRequest train;
+  train.layer = "m";
+  train.learning_rate = 0.1f;
+  train.return_grad_x = true;
+  train.head = CrossEntropyHead{{0, 3}};
+  train.x = EvalRequest().x.Clone();
+  ASSERT_OK_AND_ASSIGN(const TrainStepResult step, client.TrainStep(train));
+  EXPECT_EQ(step.step, 1u);
+  EXPECT_GT(step.grad_norm, 0);
+  ASSERT_TRUE(step.grad_x.has_value());
+  EXPECT_THAT(step.grad_x->shape(), ElementsAre(1, 2, 4));
+
+  ReadParametersRequest read;
+  read.layer = "m";
+  read.max_page_bytes = 16;
+  ASSERT_OK_AND_ASSIGN(const std::vector<ParameterSlice> slices,
+                       client.ReadAllParameters(read));
+  size_t num_values = 0;
+  for (const ParameterSlice& slice : slices) num_values += slice.values.size();
+  EXPECT_EQ(num_values, 4u * 4 + 4 * (4 * 4 + 4));
+  EXPECT_OK(client.DeleteLayer("m"));
+  EXPECT_THAT(client.GetLayer("m"), StatusIs(absl::StatusCode::kNotFound, _));
+}
+
+TEST(ServersTest, AnswerInTheDtypeOfTheRequest) {
+  auto gateway = StartGateway();
+  auto worker = StartWorker(*gateway, "w-0");
+  AwaitRegistered(*worker);
+  GatewayClient client(gateway->address());
+  ASSERT_OK(client.CreateLayer(Spec()));
+  ASSERT_OK_AND_ASSIGN(const ForwardResult exact,
+                       client.Forward(EvalRequest()));
+  GatewayClient narrow(gateway->address(), {.bfloat16_activations = true});
+  ASSERT_OK_AND_ASSIGN(const ForwardResult rounded,
+                       narrow.Forward(EvalRequest()));
+  // x has no more than 8 bits: the same y, rounded on its way back.
+  for (size_t i = 0; i < exact.y.values().size(); ++i) {
+    EXPECT_EQ(rounded.y.values()[i],
+              wire::FromBFloat16(wire::ToBFloat16(exact.y.values()[i])));
+  }
+  EXPECT_NE(rounded.y.values(), exact.y.values());
+}
+
+TEST(ServersTest, TellWhereAWorkerListensAndThatItLeft) {
+  auto gateway = StartGateway();
+  auto worker = StartWorker(*gateway, "w-0");
+  AwaitRegistered(*worker);
+  GatewayClient client(gateway->address());
+  ASSERT_OK_AND_ASSIGN(WorkerList list, client.ListWorkers());
+  ASSERT_THAT(list.workers, SizeIs(1));
+  EXPECT_EQ(list.workers[0].state, WorkerState::kUp);
+  EXPECT_EQ(list.workers[0].address, worker->address());
+  EXPECT_EQ(list.workers[0].metrics_address, worker->metrics_address());
+  worker->Shutdown(absl::Seconds(10));
+  worker->Shutdown(absl::Seconds(10));
+  EXPECT_FALSE(worker->registered());
+  ASSERT_OK_AND_ASSIGN(list, client.ListWorkers());
+  EXPECT_EQ(list.workers[0].state, WorkerState::kLeft);
+}
+
+TEST(ServersTest, AWorkerComesBackEmptyWhenTheGatewayHasStartedAnew) {
+  auto gateway = StartGateway("127.0.0.1:0", absl::Milliseconds(300));
+  auto worker = StartWorker(*gateway, "w-0");
+  AwaitRegistered(*worker);
+  const std::string address = gateway->address();
+  ASSERT_OK(GatewayClient(address).CreateLayer(Spec()));
+  gateway.reset();
+  AwaitRegistered(*worker, false);
+  gateway = StartGateway(address);
+  AwaitRegistered(*worker);
+  // Its experts of the former gateway's "m" are gone, or this would fail.
+  EXPECT_OK(GatewayClient(address).CreateLayer(Spec()));
+}
+
+TEST(ServersTest, ALeaseThatIsNotRenewedRunsOut) {
+  auto gateway = StartGateway("127.0.0.1:0", absl::Milliseconds(50));
+  const auto stub =
+      v1::Registry::NewStub(MakeChannel(gateway->address(), 1 << 20));
+  v1::RegisterWorkerRequest request;
+  request.set_worker_id("w-0");
+  request.set_address("127.0.0.1:1");
+  request.set_incarnation(1);
+  v1::RegisterWorkerResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->RegisterWorker(&context, request, &response).ok());
+  EXPECT_EQ(response.lease_duration_ms(), 50);
+  GatewayClient client(gateway->address());
+  WorkerState state = WorkerState::kUp;
+  while (state == WorkerState::kUp) {
+    ASSERT_OK_AND_ASSIGN(const WorkerList list, client.ListWorkers());
+    ASSERT_THAT(list.workers, SizeIs(1));
+    state = list.workers[0].state;
+  }
+  EXPECT_EQ(state, WorkerState::kLost);
+}
+
+TEST(ServersTest, RefuseAWorkerThatNobodyCouldDial) {
+  auto gateway = StartGateway();
+  const auto stub =
+      v1::Registry::NewStub(MakeChannel(gateway->address(), 1 << 20));
+  v1::RegisterWorkerRequest request;
+  request.set_worker_id("w-0");
+  request.set_address("xds:///somewhere");
+  request.set_incarnation(1);
+  v1::RegisterWorkerResponse response;
+  grpc::ClientContext context;
+  const grpc::Status status =
+      stub->RegisterWorker(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(),
+            "address: got 'xds:///somewhere', expected host:port or "
+            "unix:/path");
+}
+
+TEST(ServersTest, MetricsPagesCountCalls) {
+  auto gateway = StartGateway();
+  auto worker = StartWorker(*gateway, "w-0");
+  AwaitRegistered(*worker);
+  GatewayClient client(gateway->address());
+  EXPECT_THAT(client.GetLayer("none"),
+              StatusIs(absl::StatusCode::kNotFound, _));
+  EXPECT_THAT(
+      Get(gateway->metrics_address(), "/metrics"),
+      AllOf(HasSubstr("200 OK"),
+            HasSubstr("switchyard_requests_total{code=\"NOT_FOUND\",method="
+                      "\"GetLayer\"} 1"),
+            HasSubstr("switchyard_request_seconds_count{method=\"GetLayer\"}"),
+            HasSubstr("switchyard_requests_total{code=\"OK\",method="
+                      "\"RegisterWorker\"} 1")));
+  ASSERT_OK(client.CreateLayer(Spec()));
+  EXPECT_THAT(Get(worker->metrics_address(), "/metrics"),
+              HasSubstr("switchyard_requests_total{code=\"OK\",method="
+                        "\"LoadExperts\"} 1"));
+}
+
+TEST(ServersTest, SayWhyTheyCannotStart) {
+  auto gateway = StartGateway();
+  GatewayServerOptions options;
+  options.listen_address = gateway->address();
+  EXPECT_THAT(
+      GatewayServer::Start(options),
+      StatusIs(absl::StatusCode::kUnavailable, HasSubstr(gateway->address())));
+  options.listen_address = "nowhere";
+  EXPECT_THAT(GatewayServer::Start(options),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("listen_address: got 'nowhere'")));
+  options.listen_address = "127.0.0.1:0";
+  options.metrics_address = gateway->metrics_address();
+  EXPECT_THAT(GatewayServer::Start(options),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("metrics")));
+  WorkerServerOptions worker;
+  worker.worker.worker_id = "w-0";
+  worker.gateway_address = "127.0.0.1:0";
+  EXPECT_THAT(WorkerServer::Start(worker),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("gateway_address: got '127.0.0.1:0'")));
+  worker.gateway_address.clear();
+  worker.advertise_address = "a";
+  EXPECT_THAT(WorkerServer::Start(worker),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("advertise_address: got 'a'")));
+}
+
+TEST(ServersTest, TalkOverUnixSockets) {
+  const std::string prefix =
+      absl::StrCat("unix:", ::testing::TempDir(), "/servers_test.", getpid());
+  auto gateway = StartGateway(absl::StrCat(prefix, ".gateway"));
+  WorkerServerOptions options;
+  options.listen_address = absl::StrCat(prefix, ".worker");
+  options.gateway_address = gateway->address();
+  options.metrics_address.clear();
+  options.worker.worker_id = "w-0";
+  ASSERT_OK_AND_ASSIGN(auto worker, WorkerServer::Start(options));
+  EXPECT_EQ(worker->metrics_address(), "");
+  AwaitRegistered(*worker);
+  GatewayClient client(gateway->address());
+  ASSERT_OK(client.CreateLayer(Spec()));
+  EXPECT_OK(client.Forward(EvalRequest()));
+}
+
+// Loads experts, and then never answers a Forward.
+class HungWorker final : public v1::ExpertWorker::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* LoadExperts(
+      grpc::CallbackServerContext* context,
+      const v1::LoadExpertsRequest* /*request*/,
+      v1::LoadExpertsResponse* /*response*/) override {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  grpc::ServerUnaryReactor* Forward(
+      grpc::CallbackServerContext* /*context*/,
+      const v1::ExpertForwardRequest* /*request*/,
+      v1::ExpertForwardResponse* /*response*/) override {
+    class Reactor final : public grpc::ServerUnaryReactor {
+      void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+      void OnDone() override { delete this; }
+    };
+    auto* const reactor = new Reactor;
+    forward_arrived.set_value();
+    return reactor;
+  }
+
+  std::promise<void> forward_arrived;
+};
+
+TEST(ServersTest, AGatewayShutsDownThoughAWorkerHangs) {
+  HungWorker service;
+  ASSERT_OK_AND_ASSIGN(const auto hung,
+                       RpcServer::Start("127.0.0.1:0", {}, {{"w", &service}}));
+  auto gateway = StartGateway("127.0.0.1:0", absl::Hours(1));
+  const auto stub =
+      v1::Registry::NewStub(MakeChannel(gateway->address(), 1 << 20));
+  v1::RegisterWorkerRequest request;
+  request.set_worker_id("w-0");
+  request.set_address(hung->address());
+  request.set_incarnation(1);
+  v1::RegisterWorkerResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->RegisterWorker(&context, request, &response).ok());
+  GatewayClient client(gateway->address(), {.timeout = absl::Hours(1)});
+  ASSERT_OK(client.CreateLayer(Spec()));
+  std::future<absl::Status> forward = std::async(std::launch::async, [&] {
+    return client.Forward(EvalRequest()).status();
+  });
+  service.forward_arrived.get_future().wait();
+  // Without cancelling, this would take the hour.
+  gateway->Shutdown(absl::Milliseconds(50));
+  EXPECT_THAT(forward.get(), StatusIs(absl::StatusCode::kUnavailable, _));
+  gateway->Shutdown(absl::Milliseconds(50));
+}
+
+}  // namespace
+}  // namespace switchyard

@@ -1,0 +1,73 @@
+// Calls between gateway and expert workers, to and from
+// proto/switchyard/v1/worker.proto. Tensors travel as float32, so that the
+// wire changes no bit of a result.
+#ifndef SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
+#define SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/api/expert_calls.h"
+#include "switchyard/v1/worker.pb.h"
+
+namespace switchyard::wire {
+
+absl::StatusOr<LoadExpertsRequest> Decode(
+    const v1::LoadExpertsRequest& message);
+v1::LoadExpertsRequest Encode(const LoadExpertsRequest& request);
+
+absl::StatusOr<ReadExpertsRequest> Decode(
+    const v1::ReadExpertsRequest& message);
+v1::ReadExpertsRequest Encode(const ReadExpertsRequest& request);
+
+absl::StatusOr<std::vector<ParameterSlice>> Decode(
+    const v1::ReadExpertsResponse& message);
+v1::ReadExpertsResponse Encode(const std::vector<ParameterSlice>& slices);
+
+absl::StatusOr<WriteExpertsRequest> Decode(
+    const v1::WriteExpertsRequest& message);
+v1::WriteExpertsRequest Encode(const WriteExpertsRequest& request);
+
+absl::StatusOr<ExpertForwardRequest> Decode(
+    const v1::ExpertForwardRequest& message);
+v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request);
+
+absl::StatusOr<ExpertForwardResult> Decode(
+    const v1::ExpertForwardResponse& message);
+v1::ExpertForwardResponse Encode(const ExpertForwardResult& result);
+
+absl::StatusOr<ExpertBackwardRequest> Decode(
+    const v1::ExpertBackwardRequest& message);
+v1::ExpertBackwardRequest Encode(const ExpertBackwardRequest& request);
+
+absl::StatusOr<ExpertBackwardResult> Decode(
+    const v1::ExpertBackwardResponse& message);
+v1::ExpertBackwardResponse Encode(const ExpertBackwardResult& result);
+
+PrepareStepResult Decode(const v1::PrepareStepResponse& message);
+v1::PrepareStepResponse Encode(const PrepareStepResult& result);
+
+v1::GetStatusResponse Encode(const WorkerReport& report);
+
+// The three step messages name a step with the same three fields.
+template <typename Message>
+StepKey DecodeStepKey(const Message& message) {
+  StepKey key;
+  key.layer = message.layer();
+  key.generation = message.generation();
+  key.step = message.step();
+  return key;
+}
+
+template <typename Message>
+Message EncodeStepKey(const StepKey& key) {
+  Message message;
+  message.set_layer(key.layer);
+  message.set_generation(key.generation);
+  message.set_step(key.step);
+  return message;
+}
+
+}  // namespace switchyard::wire
+
+#endif  // SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
