@@ -1,0 +1,36 @@
+#ifndef SWITCHYARD_TESTS_TESTING_REMOTE_LAYER_API_H_
+#define SWITCHYARD_TESTS_TESTING_REMOTE_LAYER_API_H_
+
+#include <memory>
+
+#include "client/gateway_client.h"
+#include "services/gateway_server.h"
+#include "services/worker_server.h"
+#include "tests/testing/layer_api.h"
+
+namespace switchyard::testing {
+
+// A gateway server and worker servers on loopback, with ports chosen by the
+// system, in this process.
+class LoopbackCluster {
+ public:
+  // Waits until all workers are up; fails the test otherwise.
+  explicit LoopbackCluster(int num_workers,
+                           GatewayServerOptions gateway_options = {});
+
+  GatewayServer& gateway() { return *gateway_; }
+  GatewayClient& client() { return *client_; }
+  WorkerServer& worker(int idx) { return *workers_[static_cast<size_t>(idx)]; }
+
+ private:
+  std::unique_ptr<GatewayServer> gateway_;
+  std::vector<std::unique_ptr<WorkerServer>> workers_;
+  std::unique_ptr<GatewayClient> client_;
+};
+
+// The public API over a LoopbackCluster.
+std::unique_ptr<LayerApi> MakeRemoteLayerApi(int num_workers);
+
+}  // namespace switchyard::testing
+
+#endif  // SWITCHYARD_TESTS_TESTING_REMOTE_LAYER_API_H_
