@@ -13,14 +13,14 @@ EmbeddedCluster::EmbeddedCluster(EmbeddedClusterOptions options)
     : metrics_(std::make_unique<prometheus::Registry>()) {
   // Nobody renews leases in one process.
   options.gateway.lease_duration = absl::InfiniteDuration();
-  gateway_ = std::make_unique<Gateway>(options.gateway, Clock::Real(),
-                                       *metrics_);
+  gateway_ =
+      std::make_unique<Gateway>(options.gateway, Clock::Real(), *metrics_);
   for (int i = 0; i < options.num_workers; ++i) {
     WorkerOptions worker_options = options.worker;
     worker_options.worker_id = absl::StrCat(options.worker_id_prefix, i);
     worker_metrics_.push_back(std::make_unique<prometheus::Registry>());
-    workers_.push_back(std::make_unique<Worker>(
-        worker_options, Clock::Real(), *worker_metrics_.back()));
+    workers_.push_back(std::make_unique<Worker>(worker_options, Clock::Real(),
+                                                *worker_metrics_.back()));
     const absl::StatusOr<uint64_t> registered = gateway_->RegisterWorker(
         {.worker_id = worker_options.worker_id,
          .address = "in-process",

@@ -30,9 +30,9 @@ absl::StatusOr<LayerStatus> Gateway::CreateLayer(const LayerSpec& spec,
           "spec.name: got '", spec.name, "', expected a name not in use"));
     }
     if (static_cast<int64_t>(layers_.size()) >= options_.max_layers) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "there are ", layers_.size(), " layers, at most ",
-          options_.max_layers, " may exist"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("there are ", layers_.size(), " layers, at most ",
+                       options_.max_layers, " may exist"));
     }
     layers_[spec.name] = nullptr;
     groups = groups_;
@@ -102,8 +102,8 @@ absl::StatusOr<ForwardResult> Gateway::Forward(const ForwardRequest& request,
   return layer->Forward(request, deadline);
 }
 
-absl::StatusOr<BackwardResult> Gateway::Backward(
-    const BackwardRequest& request, absl::Time deadline) {
+absl::StatusOr<BackwardResult> Gateway::Backward(const BackwardRequest& request,
+                                                 absl::Time deadline) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
   return layer->Backward(request, deadline);
 }

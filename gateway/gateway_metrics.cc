@@ -6,8 +6,7 @@ namespace switchyard {
 namespace {
 
 constexpr std::array<const char*, kNumStages> kStageNames = {
-    "gate",          "plan",    "experts", "combine",
-    "gate_backward", "prepare", "commit"};
+    "gate", "plan", "experts", "combine", "gate_backward", "prepare", "commit"};
 
 }  // namespace
 
@@ -50,8 +49,8 @@ GatewayMetrics::GatewayMetrics(prometheus::Registry& registry)
                            .Help("Time of each part of a call in the gateway")
                            .Register(registry);
   for (size_t i = 0; i < kStageNames.size(); ++i) {
-    stages_[i] = &stage_family.Add({{"stage", kStageNames[i]}},
-                                   LatencyBucketsSeconds());
+    stages_[i] =
+        &stage_family.Add({{"stage", kStageNames[i]}}, LatencyBucketsSeconds());
   }
 }
 

@@ -7,10 +7,10 @@
 #include "absl/status/statusor.h"
 
 // Returns from the enclosing function when `expr` is not OK.
-#define SWITCHYARD_RETURN_IF_ERROR(expr)                        \
-  do {                                                          \
-    ::absl::Status switchyard_status_ = (expr);                 \
-    if (!switchyard_status_.ok()) return switchyard_status_;    \
+#define SWITCHYARD_RETURN_IF_ERROR(expr)                     \
+  do {                                                       \
+    ::absl::Status switchyard_status_ = (expr);              \
+    if (!switchyard_status_.ok()) return switchyard_status_; \
   } while (false)
 
 // Assigns the value of a StatusOr to `lhs`, or returns its error.

@@ -34,8 +34,8 @@ void Gemm(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k,
   }
   UseThisThreadOnly();
   const float beta = accumulate == Accumulate::kAdd ? 1.0f : 0.0f;
-  const dnnl_status_t status = dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a,
-                                          lda, b, ldb, beta, c, n);
+  const dnnl_status_t status =
+      dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, n);
   if (status != dnnl_success) {
     // Sizes are ours and positive, so only memory can be short.
     std::fprintf(stderr, "dnnl_sgemm(%c%c m=%ld n=%ld k=%ld) failed: %d\n",

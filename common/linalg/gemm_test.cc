@@ -14,7 +14,8 @@ Tensor RandomMatrix(int64_t rows, int64_t cols, uint32_t stream) {
   Tensor t = Tensor::Uninitialized({rows, cols});
   const PhiloxStream random(MakePhiloxKey(1, "gemm_test"), stream, 0);
   for (int64_t i = 0; i < t.num_elements(); ++i) {
-    t.data()[i] = ToOpenUnitInterval(random.Block(static_cast<uint64_t>(i))[0]) - 0.5f;
+    t.data()[i] =
+        ToOpenUnitInterval(random.Block(static_cast<uint64_t>(i))[0]) - 0.5f;
   }
   return t;
 }

@@ -9,8 +9,7 @@ namespace switchyard {
 
 Tensor InitialParameter(const ParameterSpec& parameter, uint64_t seed) {
   Tensor value = Tensor::Uninitialized(parameter.shape);
-  const float bound =
-      1.0f / std::sqrt(static_cast<float>(parameter.fan_in));
+  const float bound = 1.0f / std::sqrt(static_cast<float>(parameter.fan_in));
   const PhiloxStream random(MakePhiloxKey(seed, parameter.name), 0, 0);
   const int64_t num_elements = value.num_elements();
   for (int64_t i = 0; i < num_elements; i += 4) {

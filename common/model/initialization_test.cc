@@ -28,8 +28,7 @@ TEST(InitializationTest, IsUniformWithTheBoundOfTorchLinear) {
   const double variance = 0.125 * 0.125 / 3;
   // Five standard errors.
   EXPECT_NEAR(sum / n, 0, 5 * std::sqrt(variance / n));
-  EXPECT_NEAR(sum_of_squares / n, variance,
-              5 * variance * std::sqrt(0.8 / n));
+  EXPECT_NEAR(sum_of_squares / n, variance, 5 * variance * std::sqrt(0.8 / n));
 }
 
 TEST(InitializationTest, DependsOnNameAndSeedAlone) {

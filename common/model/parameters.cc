@@ -59,9 +59,8 @@ absl::StatusOr<ParameterSpec> FindParameter(const LayerSpec& spec,
       if (parameter.name == name) return std::move(parameter);
     }
   }
-  return absl::NotFoundError(
-      absl::StrCat("layer '", spec.name, "' has no parameter '",
-                   name.substr(0, 128), "'"));
+  return absl::NotFoundError(absl::StrCat(
+      "layer '", spec.name, "' has no parameter '", name.substr(0, 128), "'"));
 }
 
 std::vector<ParameterSpec> AllParameters(const LayerSpec& spec) {

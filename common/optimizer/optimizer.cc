@@ -46,8 +46,7 @@ void ApplyAdam(const AdamSpec& adam, float learning_rate, int64_t step_number,
     const float gradient_i = g[i] + l2_decay * p[i];
     m[i] = adam.beta1 * m[i] + (1.0f - adam.beta1) * gradient_i;
     s[i] = adam.beta2 * s[i] + (1.0f - adam.beta2) * gradient_i * gradient_i;
-    const float denominator =
-        std::sqrt(s[i]) / root_correction2 + adam.epsilon;
+    const float denominator = std::sqrt(s[i]) / root_correction2 + adam.epsilon;
     p[i] = p[i] * shrink - step_size * m[i] / denominator;
   }
 }

@@ -41,7 +41,8 @@ PhiloxBlock Philox4x32(PhiloxBlock counter, PhiloxKey key) {
 }
 
 PhiloxKey MakePhiloxKey(uint64_t seed, absl::string_view stream_name) {
-  const uint64_t key = Mix(Mix(seed + 0x9e3779b97f4a7c15u) ^ HashName(stream_name));
+  const uint64_t key =
+      Mix(Mix(seed + 0x9e3779b97f4a7c15u) ^ HashName(stream_name));
   return {Low(key), High(key)};
 }
 

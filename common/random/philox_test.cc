@@ -22,12 +22,17 @@ TEST(PhiloxTest, MatchesTheAuthorsKnownAnswers) {
 
 TEST(PhiloxTest, StreamsOfDifferentNamesSeedsAndNumbersDiffer) {
   const PhiloxStream stream(MakePhiloxKey(1, "a"), 7, 3);
-  EXPECT_EQ(stream.Block(5), PhiloxStream(MakePhiloxKey(1, "a"), 7, 3).Block(5));
+  EXPECT_EQ(stream.Block(5),
+            PhiloxStream(MakePhiloxKey(1, "a"), 7, 3).Block(5));
   EXPECT_NE(stream.Block(5), stream.Block(6));
-  EXPECT_NE(stream.Block(5), PhiloxStream(MakePhiloxKey(1, "b"), 7, 3).Block(5));
-  EXPECT_NE(stream.Block(5), PhiloxStream(MakePhiloxKey(2, "a"), 7, 3).Block(5));
-  EXPECT_NE(stream.Block(5), PhiloxStream(MakePhiloxKey(1, "a"), 8, 3).Block(5));
-  EXPECT_NE(stream.Block(5), PhiloxStream(MakePhiloxKey(1, "a"), 7, 4).Block(5));
+  EXPECT_NE(stream.Block(5),
+            PhiloxStream(MakePhiloxKey(1, "b"), 7, 3).Block(5));
+  EXPECT_NE(stream.Block(5),
+            PhiloxStream(MakePhiloxKey(2, "a"), 7, 3).Block(5));
+  EXPECT_NE(stream.Block(5),
+            PhiloxStream(MakePhiloxKey(1, "a"), 8, 3).Block(5));
+  EXPECT_NE(stream.Block(5),
+            PhiloxStream(MakePhiloxKey(1, "a"), 7, 4).Block(5));
 }
 
 TEST(PhiloxTest, UniformsStayInsideTheOpenInterval) {

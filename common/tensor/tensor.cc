@@ -57,7 +57,8 @@ Tensor::Tensor(const Shape& shape, bool zero)
   const size_t bytes = static_cast<size_t>(num_elements_) * sizeof(float);
   const size_t rounded =
       (bytes + kAlignmentBytes) / kAlignmentBytes * kAlignmentBytes;
-  data_.reset(static_cast<float*>(std::aligned_alloc(kAlignmentBytes, rounded)));
+  data_.reset(
+      static_cast<float*>(std::aligned_alloc(kAlignmentBytes, rounded)));
   if (data_ == nullptr) throw std::bad_alloc();
   if (zero) std::memset(data_.get(), 0, bytes);
 }

@@ -27,9 +27,9 @@ TEST(NumElementsTest, RefusesNegativeAndOverflowingShapes) {
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("x.shape: got [2, -1]")));
   const int64_t big = std::numeric_limits<int64_t>::max();
-  EXPECT_THAT(NumElements({big, big}, "x"),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("at most 2^40")));
+  EXPECT_THAT(
+      NumElements({big, big}, "x"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at most 2^40")));
 }
 
 TEST(TensorTest, ReadsAsMatrixOverItsLastExtent) {

@@ -36,9 +36,8 @@ Tensor CombineRoutes(const DispatchPlan& plan, const RoutingDecision& decision,
     for (int32_t choice = 0; choice < decision.k; ++choice) {
       const size_t entry = static_cast<size_t>(token * decision.k + choice);
       if (rows[entry] == nullptr) continue;
-      const float weight = weighting == RouteWeighting::kWeigh
-                               ? decision.weights[entry]
-                               : 1.0f;
+      const float weight =
+          weighting == RouteWeighting::kWeigh ? decision.weights[entry] : 1.0f;
       for (int64_t j = 0; j < cols; ++j) to[j] += weight * rows[entry][j];
     }
   }

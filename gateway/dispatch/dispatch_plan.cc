@@ -20,8 +20,8 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const RoutingDecision& decision,
         return absl::UnavailableError(
             absl::StrCat("expert ", expert, " has no live worker"));
       }
-      const int64_t replica = token * static_cast<int64_t>(replicas.size()) /
-                              decision.num_tokens;
+      const int64_t replica =
+          token * static_cast<int64_t>(replicas.size()) / decision.num_tokens;
       GroupDispatch& group = by_worker[static_cast<size_t>(
           replicas[static_cast<size_t>(replica)])];
       if (group.token_idx.empty() || group.token_idx.back() != token) {

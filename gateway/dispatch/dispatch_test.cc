@@ -56,8 +56,7 @@ TEST(DispatchPlanTest, ReplicasSplitTheBatchIntoRuns) {
 }
 
 TEST(DispatchPlanTest, NamesAnExpertWithoutAWorker) {
-  const PlacementMap map =
-      WithoutWorker(Spread(4, 2, {"a", "b"}).map(), "b");
+  const PlacementMap map = WithoutWorker(Spread(4, 2, {"a", "b"}).map(), "b");
   EXPECT_THAT(PlanDispatch(ThreeTokens(), Placement(map)),
               StatusIs(absl::StatusCode::kUnavailable,
                        HasSubstr("expert 3 has no live worker")));
@@ -76,8 +75,8 @@ TEST(CombineTest, IdentityExpertsGiveTheWeightedSumOfTheInput) {
   for (const GroupDispatch& group : plan.groups) {
     const Tensor rows = GatherRows(x, group);
     Tensor sums = Tensor::Zeros(rows.shape());
-    Tensor routes = Tensor::Zeros(
-        {static_cast<int64_t>(group.route_entries.size()), 2});
+    Tensor routes =
+        Tensor::Zeros({static_cast<int64_t>(group.route_entries.size()), 2});
     for (size_t r = 0; r < group.route_entries.size(); ++r) {
       for (int64_t j = 0; j < 2; ++j) {
         const float v = rows.row(group.route_tokens[r])[j];
@@ -90,10 +89,10 @@ TEST(CombineTest, IdentityExpertsGiveTheWeightedSumOfTheInput) {
   }
   EXPECT_THAT(CombinePartialRows(plan, partial_rows, 3, 2).values(),
               ElementsAre(1, 2, 4, 8, 16, 32));
-  EXPECT_THAT(CombineRoutes(plan, decision, route_rows, 2,
-                            RouteWeighting::kWeigh)
-                  .values(),
-              ElementsAre(1, 2, 4, 8, 16, 32));
+  EXPECT_THAT(
+      CombineRoutes(plan, decision, route_rows, 2, RouteWeighting::kWeigh)
+          .values(),
+      ElementsAre(1, 2, 4, 8, 16, 32));
   EXPECT_THAT(CombineRoutes(plan, decision, route_rows, 2,
                             RouteWeighting::kAlreadyWeighed)
                   .values(),

@@ -41,8 +41,8 @@ absl::StatusOr<std::vector<Result>> Collect(
       results.push_back(*std::move(answers[g]));
       continue;
     }
-    const absl::Status error = WorkerError(context, plan.groups[g].worker_idx,
-                                           answers[g].status());
+    const absl::Status error =
+        WorkerError(context, plan.groups[g].worker_idx, answers[g].status());
     if (first_error.ok()) first_error = error;
   }
   if (!first_error.ok()) return first_error;
@@ -50,8 +50,8 @@ absl::StatusOr<std::vector<Result>> Collect(
 }
 
 Tensor Combine(const ExchangeContext& context, const DispatchPlan& plan,
-               const RoutingDecision& decision,
-               const std::vector<Tensor>& rows, RouteWeighting weighting) {
+               const RoutingDecision& decision, const std::vector<Tensor>& rows,
+               RouteWeighting weighting) {
   const Stopwatch stopwatch;
   Tensor sum = context.spec.exact_combine
                    ? CombineRoutes(plan, decision, rows,
@@ -116,7 +116,8 @@ absl::StatusOr<ForwardExchange> ExchangeForward(
 
   std::vector<Tensor> rows;
   for (size_t g = 0; g < results.size(); ++g) {
-    if (absl::Status status = CheckAnswer(context, plan.groups[g], results[g].y);
+    if (absl::Status status =
+            CheckAnswer(context, plan.groups[g], results[g].y);
         !status.ok()) {
       return WorkerError(context, plan.groups[g].worker_idx, status);
     }
@@ -156,9 +157,9 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
     const GroupDispatch& group = plan.groups[g];
     absl::Status status = CheckAnswer(context, group, results[g].grad_x);
     if (results[g].route_dots.size() != group.route_entries.size()) {
-      status.Update(absl::InternalError(absl::StrCat(
-          "answered with ", results[g].route_dots.size(),
-          " route_dots, expected ", group.route_entries.size())));
+      status.Update(absl::InternalError(
+          absl::StrCat("answered with ", results[g].route_dots.size(),
+                       " route_dots, expected ", group.route_entries.size())));
     }
     if (!status.ok()) return WorkerError(context, group.worker_idx, status);
     for (size_t r = 0; r < group.route_entries.size(); ++r) {

@@ -24,9 +24,9 @@ struct LayerMembership {
 
 // Called when a group could not be reached. The group tells the worker that
 // failed from one that has registered under its name since.
-using ReportLostWorker = std::function<void(
-    const std::string& worker_id, const ExpertGroup* group,
-    const absl::Status& status)>;
+using ReportLostWorker =
+    std::function<void(const std::string& worker_id, const ExpertGroup* group,
+                       const absl::Status& status)>;
 
 }  // namespace switchyard
 

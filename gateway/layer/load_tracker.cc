@@ -38,7 +38,8 @@ void LoadTracker::OnForward(Mode mode, const RoutingDecision& decision,
   load_.tokens += decision.num_tokens;
   load_.aux_loss = decision.aux_loss;
   for (const GroupDispatch& group : plan.groups) {
-    worker_routes_[placement.workers()[static_cast<size_t>(group.worker_idx)]] +=
+    worker_routes_[placement
+                       .workers()[static_cast<size_t>(group.worker_idx)]] +=
         static_cast<int64_t>(group.route_entries.size());
   }
 }

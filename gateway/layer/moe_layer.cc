@@ -47,9 +47,9 @@ absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
   const std::vector<absl::Status> answers = fan_out.Wait();
   for (size_t w = 0; w < workers.size(); ++w) {
     if (answers[w].ok()) continue;
-    return absl::Status(answers[w].code(),
-                        absl::StrCat("worker '", workers[w],
-                                     "': ", answers[w].message()));
+    return absl::Status(
+        answers[w].code(),
+        absl::StrCat("worker '", workers[w], "': ", answers[w].message()));
   }
   return absl::OkStatus();
 }
@@ -90,8 +90,7 @@ void Add(Timing& sum, const Timing& part) {
 absl::StatusOr<std::shared_ptr<MoeLayer>> MoeLayer::Create(
     LayerSpec spec,
     const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
-    uint64_t generation, MoeLayerEnvironment environment,
-    absl::Time deadline) {
+    uint64_t generation, MoeLayerEnvironment environment, absl::Time deadline) {
   SWITCHYARD_RETURN_IF_ERROR(
       CheckGateBytes(spec, environment.limits.max_gate_bytes));
   std::vector<std::string> worker_ids;
@@ -104,8 +103,8 @@ absl::StatusOr<std::shared_ptr<MoeLayer>> MoeLayer::Create(
   for (const std::string& worker_id : placement.workers()) {
     hosts.push_back(groups.at(worker_id));
   }
-  auto membership = std::make_shared<const LayerMembership>(LayerMembership{
-      generation, std::move(placement), std::move(hosts)});
+  auto membership = std::make_shared<const LayerMembership>(
+      LayerMembership{generation, std::move(placement), std::move(hosts)});
   absl::Status loaded = LoadOnto(*membership, spec, deadline);
   if (!loaded.ok()) {
     UnloadFrom(*membership, spec.name, deadline);
@@ -212,8 +211,7 @@ absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
   SWITCHYARD_ASSIGN_OR_RETURN(
       ForwardExchange exchange,
       ExchangeForward(context, pass.kept.plan, decision, request.x, keep));
-  load_.OnForward(request.mode, decision, pass.kept.plan,
-                  membership.placement);
+  load_.OnForward(request.mode, decision, pass.kept.plan, membership.placement);
 
   pass.kept.jitter = draws->jitter.Clone();
   pass.result.y = std::move(exchange.y);
@@ -263,8 +261,7 @@ absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
   }
   const Stopwatch gate_stopwatch;
   gate_.Backward(microbatch.x, microbatch.jitter, microbatch.decision,
-                 exchange->route_dots, request.grad_aux_loss,
-                 exchange->grad_x);
+                 exchange->route_dots, request.grad_aux_loss, exchange->grad_x);
   BackwardResult result;
   result.timing.gate_us = gate_stopwatch.ElapsedUs();
   environment_.metrics.ObserveStage(Stage::kGateBackward,
@@ -368,8 +365,8 @@ absl::Status MoeLayer::DiscardAfter(const absl::Status& error) {
   }
   DiscardLocked();
   if (!absl::IsAborted(error) || !broken_reason.has_value()) return error;
-  return absl::AbortedError(absl::StrCat("step ", step, " was discarded: ",
-                                         *broken_reason, "; repeat it"));
+  return absl::AbortedError(absl::StrCat(
+      "step ", step, " was discarded: ", *broken_reason, "; repeat it"));
 }
 
 void MoeLayer::DiscardLocked() {
@@ -383,9 +380,10 @@ void MoeLayer::DiscardLocked() {
     microbatches_.Clear();
   }
   gate_.ZeroGradient();
-  AbortExperts(Context(*membership, environment_.clock.Now() +
-                                        environment_.limits.worker_call_timeout),
-               step);
+  AbortExperts(
+      Context(*membership, environment_.clock.Now() +
+                               environment_.limits.worker_call_timeout),
+      step);
 }
 
 absl::StatusOr<TrainStepResult> MoeLayer::TrainStep(
@@ -415,8 +413,8 @@ absl::StatusOr<TrainStepResult> MoeLayer::TrainStepLocked(
   forward_request.mode = Mode::kTrain;
   forward_request.used_tokens = request.used_tokens;
   forward_request.x = request.x.Clone();
-  SWITCHYARD_ASSIGN_OR_RETURN(
-      ForwardResult forward, ForwardTrain(forward_request, deadline, nullptr));
+  SWITCHYARD_ASSIGN_OR_RETURN(ForwardResult forward,
+                              ForwardTrain(forward_request, deadline, nullptr));
 
   LossGradient head = ComputeHead(request.head, forward.y);
   BackwardRequest backward_request;
@@ -489,9 +487,9 @@ void MoeLayer::OnWorkerGone(const std::string& worker_id,
   const std::string what =
       absl::StrCat("worker '", worker_id, "' was lost (", reason, ")");
   if (!lost.empty() && lost_reason_.empty()) {
-    lost_reason_ = absl::StrCat(what, " with the only replica of expert",
-                                lost.size() > 1 ? "s " : " ",
-                                absl::StrJoin(lost, ", "));
+    lost_reason_ =
+        absl::StrCat(what, " with the only replica of expert",
+                     lost.size() > 1 ? "s " : " ", absl::StrJoin(lost, ", "));
   }
   step_state_.Break(what);
   membership_ = std::make_shared<const LayerMembership>(
@@ -530,9 +528,9 @@ ExchangeContext MoeLayer::Context(const LayerMembership& membership,
           .membership = membership,
           .metrics = environment_.metrics,
           .report_lost = environment_.report_lost,
-          .deadline = std::min(
-              deadline, environment_.clock.Now() +
-                            environment_.limits.worker_call_timeout)};
+          .deadline =
+              std::min(deadline, environment_.clock.Now() +
+                                     environment_.limits.worker_call_timeout)};
 }
 
 void MoeLayer::BreakStep(const std::string& reason) {
@@ -552,9 +550,9 @@ void MoeLayer::BreakIfExpiredLocked() {
   const std::optional<uint32_t> expired =
       microbatches_.FindExpired(environment_.clock.Now());
   if (!expired.has_value()) return;
-  step_state_.Break(absl::StrCat(
-      "microbatch ", *expired, " had no Backward for ",
-      absl::FormatDuration(environment_.limits.microbatch_ttl)));
+  step_state_.Break(
+      absl::StrCat("microbatch ", *expired, " had no Backward for ",
+                   absl::FormatDuration(environment_.limits.microbatch_ttl)));
 }
 
 }  // namespace switchyard

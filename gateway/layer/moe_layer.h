@@ -55,8 +55,8 @@ struct MoeLayerEnvironment {
 class MoeLayer {
  public:
   // Loads the experts onto the groups, by worker id. `spec` must be valid.
-  // FAILED_PRECONDITION: too few workers; RESOURCE_EXHAUSTED: over a limit, here
-  // or on a worker. On error nothing stays loaded.
+  // FAILED_PRECONDITION: too few workers; RESOURCE_EXHAUSTED: over a limit,
+  // here or on a worker. On error nothing stays loaded.
   static absl::StatusOr<std::shared_ptr<MoeLayer>> Create(
       LayerSpec spec,
       const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
@@ -108,10 +108,12 @@ class MoeLayer {
                                              absl::Time deadline,
                                              const GateDraws* draws)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
-  absl::StatusOr<ForwardPass> RunForward(
-      const ForwardRequest& request, const LayerMembership& membership,
-      std::optional<MicrobatchKey> keep, absl::Time deadline,
-      const GateDraws* draws) ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
+  absl::StatusOr<ForwardPass> RunForward(const ForwardRequest& request,
+                                         const LayerMembership& membership,
+                                         std::optional<MicrobatchKey> keep,
+                                         absl::Time deadline,
+                                         const GateDraws* draws)
+      ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<BackwardResult> BackwardLocked(const BackwardRequest& request,
                                                 absl::Time deadline)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);

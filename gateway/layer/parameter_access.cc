@@ -26,8 +26,7 @@ absl::StatusOr<Cursor> ParseCursor(
   if (text.empty()) return cursor;
   const std::vector<absl::string_view> parts = absl::StrSplit(text, ':');
   const int64_t num_parameters = static_cast<int64_t>(parameters.size());
-  if (parts.size() != 2 ||
-      !absl::SimpleAtoi(parts[0], &cursor.parameter_idx) ||
+  if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &cursor.parameter_idx) ||
       !absl::SimpleAtoi(parts[1], &cursor.offset) || cursor.parameter_idx < 0 ||
       cursor.parameter_idx >= num_parameters || cursor.offset < 0 ||
       cursor.offset >= parameters[static_cast<size_t>(cursor.parameter_idx)]
@@ -75,8 +74,8 @@ std::vector<PageItem> CutPage(const std::vector<ParameterSpec>& parameters,
          cursor.parameter_idx < static_cast<int64_t>(parameters.size())) {
     const ParameterSpec& parameter =
         parameters[static_cast<size_t>(cursor.parameter_idx)];
-    const int64_t num_elements = std::min(
-        num_elements_left, parameter.num_elements() - cursor.offset);
+    const int64_t num_elements =
+        std::min(num_elements_left, parameter.num_elements() - cursor.offset);
     items.push_back({&parameter,
                      {.name = parameter.name,
                       .offset = cursor.offset,
@@ -138,14 +137,14 @@ absl::StatusOr<std::vector<std::vector<ParameterSlice>>> ReadFromWorkers(
 
 ParameterSlice ReadGate(const Gate& gate, const PageItem& item,
                         ParameterKind kind) {
-  return {.name = item.range.name,
-          .shape = item.parameter->shape,
-          .offset = item.range.offset,
-          .values = kind == ParameterKind::kValue
-                        ? gate.ReadWeight(item.range.offset,
-                                          item.range.num_elements)
-                        : gate.ReadGradient(item.range.offset,
-                                            item.range.num_elements)};
+  return {
+      .name = item.range.name,
+      .shape = item.parameter->shape,
+      .offset = item.range.offset,
+      .values =
+          kind == ParameterKind::kValue
+              ? gate.ReadWeight(item.range.offset, item.range.num_elements)
+              : gate.ReadGradient(item.range.offset, item.range.num_elements)};
 }
 
 }  // namespace
@@ -180,7 +179,8 @@ absl::Status WriteToWorkers(const ExchangeContext& context,
   }
   const std::vector<absl::Status> answers = fan_out.Wait();
   for (size_t i = 0; i < answers.size(); ++i) {
-    if (!answers[i].ok()) return WorkerError(context, worker_idx[i], answers[i]);
+    if (!answers[i].ok())
+      return WorkerError(context, worker_idx[i], answers[i]);
   }
   return absl::OkStatus();
 }
@@ -194,8 +194,7 @@ absl::StatusOr<ReadParametersResult> ReadParameterPage(
                               ParseCursor(request.cursor, parameters));
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_elements,
                               PageElements(request.max_page_bytes));
-  const std::vector<PageItem> items =
-      CutPage(parameters, cursor, num_elements);
+  const std::vector<PageItem> items = CutPage(parameters, cursor, num_elements);
 
   ReadParametersResult page;
   page.slices.resize(items.size());

@@ -17,15 +17,14 @@ constexpr int64_t kMaxTokens = (int64_t{1} << 31) - 1;
 
 absl::Status CheckX(const LayerSpec& spec, const Tensor& x) {
   if (x.shape().empty() || x.shape().back() != spec.hidden_size) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("x.shape: got ", ShapeToString(x.shape()),
-                     ", expected [..., ", spec.hidden_size,
-                     "], the hidden_size of layer '", spec.name, "'"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "x.shape: got ", ShapeToString(x.shape()), ", expected [..., ",
+        spec.hidden_size, "], the hidden_size of layer '", spec.name, "'"));
   }
   if (x.rows() > kMaxTokens / spec.gate.k) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("x.shape: got ", x.rows(), " tokens, expected at most ",
-                     kMaxTokens / spec.gate.k));
+    return absl::InvalidArgumentError(absl::StrCat("x.shape: got ", x.rows(),
+                                                   " tokens, expected at most ",
+                                                   kMaxTokens / spec.gate.k));
   }
   return absl::OkStatus();
 }
@@ -34,9 +33,9 @@ absl::Status CheckFinite(const Tensor& tensor, absl::string_view field,
                          absl::string_view expected) {
   const int64_t idx = FirstNonFinite(tensor.values());
   if (idx < 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      field, ": got ", tensor.data()[idx], " in element ", idx,
-      " (token ", idx / tensor.cols(), "), expected ", expected));
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": got ", tensor.data()[idx], " in element ", idx,
+                   " (token ", idx / tensor.cols(), "), expected ", expected));
 }
 
 absl::Status CheckUsedTokens(const LayerSpec& spec,
@@ -44,10 +43,10 @@ absl::Status CheckUsedTokens(const LayerSpec& spec,
                              int64_t num_tokens) {
   if (used_tokens.empty()) return absl::OkStatus();
   if (spec.gate.k != 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("used_tokens: got ", used_tokens.size(),
-                     " entries, expected none for a layer with k = ",
-                     spec.gate.k, " (only k = 1 takes a mask)"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "used_tokens: got ", used_tokens.size(),
+        " entries, expected none for a layer with k = ", spec.gate.k,
+        " (only k = 1 takes a mask)"));
   }
   if (static_cast<int64_t>(used_tokens.size()) != num_tokens) {
     return absl::InvalidArgumentError(

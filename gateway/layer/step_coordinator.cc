@@ -40,9 +40,8 @@ absl::Status ForEachPage(const LayerSpec& spec,
   for (const int32_t expert : experts) {
     for (const ParameterSpec& parameter : ExpertParameters(spec, expert)) {
       for (int64_t offset = 0; offset < parameter.num_elements();) {
-        const int64_t num_elements =
-            std::min(parameter.num_elements() - offset,
-                     page_elements - num_in_page);
+        const int64_t num_elements = std::min(parameter.num_elements() - offset,
+                                              page_elements - num_in_page);
         page.push_back({parameter.name, offset, num_elements});
         offset += num_elements;
         num_in_page += num_elements;
@@ -128,8 +127,7 @@ absl::StatusOr<double> PrepareExperts(const ExchangeContext& context,
   SWITCHYARD_RETURN_IF_ERROR(first_error);
 
   // By expert, so that the sum does not depend on the placement.
-  SWITCHYARD_ASSIGN_OR_RETURN(auto squared_norms,
-                              SumReplicaGradients(context));
+  SWITCHYARD_ASSIGN_OR_RETURN(auto squared_norms, SumReplicaGradients(context));
   for (const absl::StatusOr<PrepareStepResult>& answer : answers) {
     for (const ExpertGradientSummary& summary : answer->experts) {
       squared_norms.emplace(summary.expert_id, summary.squared_norm);
@@ -147,20 +145,19 @@ void CommitExperts(const ExchangeContext& context, uint64_t step,
                    float learning_rate) {
   const StepKey key = KeyOf(context, step);
   ReportUnconfirmed(
-      context, CallAllWorkers<absl::Status>(
-                   context, [&](ExpertGroup& group, auto done) {
-                     group.CommitStep(key, learning_rate, context.deadline,
-                                      std::move(done));
-                   }));
+      context,
+      CallAllWorkers<absl::Status>(context, [&](ExpertGroup& group, auto done) {
+        group.CommitStep(key, learning_rate, context.deadline, std::move(done));
+      }));
 }
 
 void AbortExperts(const ExchangeContext& context, uint64_t step) {
   const StepKey key = KeyOf(context, step);
   ReportUnconfirmed(
-      context, CallAllWorkers<absl::Status>(
-                   context, [&](ExpertGroup& group, auto done) {
-                     group.AbortStep(key, context.deadline, std::move(done));
-                   }));
+      context,
+      CallAllWorkers<absl::Status>(context, [&](ExpertGroup& group, auto done) {
+        group.AbortStep(key, context.deadline, std::move(done));
+      }));
 }
 
 }  // namespace switchyard

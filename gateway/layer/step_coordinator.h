@@ -1,6 +1,7 @@
 // A training step across workers: everywhere or nowhere.
 //
-//  1. All microbatches are closed (StepState::CheckStep): every worker holds its
+//  1. All microbatches are closed (StepState::CheckStep): every worker holds
+//  its
 //     experts' final gradients, each replica for the tokens that it saw; the
 //     gateway holds the gate's.
 //  2. Prepare (PrepareExperts): every worker is asked, in parallel, for the
@@ -19,10 +20,11 @@
 //  6. The gate is updated and the step number rises (MoeLayer).
 //
 // Workers refuse calls of an older generation (ABORTED), so a worker that was
-// declared lost and comes back cannot take part in a step it does not belong to.
+// declared lost and comes back cannot take part in a step it does not belong
+// to.
 //
-// Messages per step: 2 per worker; for replicated experts 2 more per replica and
-// 16 MiB page, and 2 * bytes of their gradients on the wire per replica.
+// Messages per step: 2 per worker; for replicated experts 2 more per replica
+// and 16 MiB page, and 2 * bytes of their gradients on the wire per replica.
 #ifndef SWITCHYARD_GATEWAY_LAYER_STEP_COORDINATOR_H_
 #define SWITCHYARD_GATEWAY_LAYER_STEP_COORDINATOR_H_
 

@@ -101,9 +101,8 @@ std::vector<std::string> LeaseTable::Expire(absl::Time now) {
     }
   }
   for (const std::string& worker_id : expired) {
-    MarkLost(worker_id,
-             absl::StrCat("lease not renewed for ",
-                          absl::FormatDuration(lease_duration_)));
+    MarkLost(worker_id, absl::StrCat("lease not renewed for ",
+                                     absl::FormatDuration(lease_duration_)));
   }
   return expired;
 }
@@ -112,14 +111,13 @@ std::vector<WorkerStatus> LeaseTable::List(absl::Time now) const {
   std::vector<WorkerStatus> workers;
   workers.reserve(entries_.size());
   for (const auto& [worker_id, entry] : entries_) {
-    workers.push_back(
-        {.worker_id = worker_id,
-         .address = entry.registration.address,
-         .metrics_address = entry.registration.metrics_address,
-         .state = entry.state,
-         .state_reason = entry.reason,
-         .since_renewal_ms =
-             absl::ToInt64Milliseconds(now - entry.last_renewal)});
+    workers.push_back({.worker_id = worker_id,
+                       .address = entry.registration.address,
+                       .metrics_address = entry.registration.metrics_address,
+                       .state = entry.state,
+                       .state_reason = entry.reason,
+                       .since_renewal_ms = absl::ToInt64Milliseconds(
+                           now - entry.last_renewal)});
   }
   return workers;
 }

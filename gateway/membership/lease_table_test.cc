@@ -17,10 +17,9 @@ class LeaseTableTest : public ::testing::Test {
  protected:
   bool Register(const std::string& id, uint64_t incarnation) {
     bool replaced = false;
-    EXPECT_OK(table_.Register({.worker_id = id,
-                               .address = "127.0.0.1:1",
-                               .incarnation = incarnation},
-                              now_, replaced));
+    EXPECT_OK(table_.Register(
+        {.worker_id = id, .address = "127.0.0.1:1", .incarnation = incarnation},
+        now_, replaced));
     return replaced;
   }
   WorkerState StateOf(const std::string& id) {
@@ -72,18 +71,17 @@ TEST_F(LeaseTableTest, GenerationRisesWithEveryJoinAndLoss) {
 
 TEST_F(LeaseTableTest, RefusesIllFormedRegistrations) {
   bool replaced = false;
-  EXPECT_THAT(table_.Register({.worker_id = "a b", .address = "x:1",
-                               .incarnation = 1}, now_, replaced),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("worker_id: got 'a b'")));
-  EXPECT_THAT(table_.Register({.worker_id = "a", .incarnation = 1}, now_,
-                              replaced),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("address")));
-  EXPECT_THAT(table_.Register({.worker_id = "a", .address = "x:1"}, now_,
-                              replaced),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("incarnation")));
+  EXPECT_THAT(
+      table_.Register({.worker_id = "a b", .address = "x:1", .incarnation = 1},
+                      now_, replaced),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("worker_id: got 'a b'")));
+  EXPECT_THAT(
+      table_.Register({.worker_id = "a", .incarnation = 1}, now_, replaced),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("address")));
+  EXPECT_THAT(
+      table_.Register({.worker_id = "a", .address = "x:1"}, now_, replaced),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("incarnation")));
   EXPECT_THAT(table_.List(now_), IsEmpty());
 }
 

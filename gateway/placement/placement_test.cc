@@ -14,8 +14,7 @@ using ::testing::IsEmpty;
 using Ids = std::vector<std::string>;
 
 TEST(SpreadPolicyTest, SpreadsContiguousRunsOverAllWorkersByDefault) {
-  ASSERT_OK_AND_ASSIGN(const PlacementMap map,
-                       SpreadExperts(4, 0, {"a", "b"}));
+  ASSERT_OK_AND_ASSIGN(const PlacementMap map, SpreadExperts(4, 0, {"a", "b"}));
   EXPECT_THAT(map.expert_workers,
               ElementsAre(Ids{"a"}, Ids{"a"}, Ids{"b"}, Ids{"b"}));
   EXPECT_EQ(map.version, 1u);
@@ -24,17 +23,16 @@ TEST(SpreadPolicyTest, SpreadsContiguousRunsOverAllWorkersByDefault) {
 TEST(SpreadPolicyTest, ReplicatesWhenThereAreMoreWorkersThanEpSize) {
   ASSERT_OK_AND_ASSIGN(const PlacementMap map,
                        SpreadExperts(4, 2, {"a", "b", "c", "d"}));
-  EXPECT_THAT(map.expert_workers,
-              ElementsAre(Ids{"a", "c"}, Ids{"a", "c"}, Ids{"b", "d"},
-                          Ids{"b", "d"}));
+  EXPECT_THAT(map.expert_workers, ElementsAre(Ids{"a", "c"}, Ids{"a", "c"},
+                                              Ids{"b", "d"}, Ids{"b", "d"}));
 }
 
 TEST(SpreadPolicyTest, NeedsNoDivisibility) {
   ASSERT_OK_AND_ASSIGN(const PlacementMap map,
                        SpreadExperts(5, 2, {"a", "b", "c"}));
   EXPECT_THAT(map.expert_workers,
-              ElementsAre(Ids{"a", "c"}, Ids{"a", "c"}, Ids{"a", "c"},
-                          Ids{"b"}, Ids{"b"}));
+              ElementsAre(Ids{"a", "c"}, Ids{"a", "c"}, Ids{"a", "c"}, Ids{"b"},
+                          Ids{"b"}));
 }
 
 TEST(SpreadPolicyTest, UsesNoMoreWorkersThanExpertsByDefault) {

@@ -34,9 +34,8 @@ int64_t OpenMicrobatch::size_bytes() const {
 absl::StatusOr<uint32_t> MicrobatchTable::Reserve(
     std::optional<uint32_t> microbatch, absl::Time now) {
   if (entries_.size() >= kMaxMicrobatchesPerStep) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a step takes at most ", kMaxMicrobatchesPerStep,
-                     " microbatches"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "a step takes at most ", kMaxMicrobatchesPerStep, " microbatches"));
   }
   if (bytes_ >= max_bytes_) {
     return absl::ResourceExhaustedError(
@@ -80,13 +79,12 @@ absl::StatusOr<const OpenMicrobatch*> MicrobatchTable::Find(
     return &it->second.kept;
   }
   const char* const found =
-      it == entries_.end() ? "no Forward in train mode opened it"
-      : it->second.phase == Phase::kTaken
-          ? "it was already sent backward"
-          : "its Forward is still in progress";
-  return absl::FailedPreconditionError(
-      absl::StrCat("microbatch: got ", microbatch,
-                   ", expected an open microbatch of step ", step, "; ", found));
+      it == entries_.end()                ? "no Forward in train mode opened it"
+      : it->second.phase == Phase::kTaken ? "it was already sent backward"
+                                          : "its Forward is still in progress";
+  return absl::FailedPreconditionError(absl::StrCat(
+      "microbatch: got ", microbatch, ", expected an open microbatch of step ",
+      step, "; ", found));
 }
 
 OpenMicrobatch MicrobatchTable::Take(uint32_t microbatch) {

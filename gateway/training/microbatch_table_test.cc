@@ -52,8 +52,8 @@ TEST_F(MicrobatchTableTest, IsFoundBetweenForwardAndBackwardOnly) {
   ASSERT_OK(table_.Find(7, 0));
   EXPECT_THAT(table_.OpenNumbers(), ElementsAre(0));
   EXPECT_EQ(table_.Take(0).x.num_elements(), 3);
-  EXPECT_THAT(table_.Find(7, 0),
-              StatusIs(kFailedPrecondition, HasSubstr("already sent backward")));
+  EXPECT_THAT(table_.Find(7, 0), StatusIs(kFailedPrecondition,
+                                          HasSubstr("already sent backward")));
   EXPECT_THAT(table_.OpenNumbers(), IsEmpty());
   EXPECT_EQ(Reserve(), 1u) << "a taken number is used";
 }

@@ -21,16 +21,15 @@ absl::StatusOr<StepState::Action> StepState::CheckStep(
     return Action::kRepeatAnswer;
   }
   if (step != step_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("step: got ", step, ", expected ", step_,
-                     ", the step that is open"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "step: got ", step, ", expected ", step_, ", the step that is open"));
   }
   if (broken_reason_.has_value()) return Broken();
   if (!open_microbatches.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "step ", step_, ": microbatch ", open_microbatches.front(),
-        " is open (", open_microbatches.size(),
-        " in all), expected a Backward for each, or discard"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("step ", step_, ": microbatch ", open_microbatches.front(),
+                     " is open (", open_microbatches.size(),
+                     " in all), expected a Backward for each, or discard"));
   }
   if (num_backward_ == 0) {
     return absl::FailedPreconditionError(
@@ -42,9 +41,8 @@ absl::StatusOr<StepState::Action> StepState::CheckStep(
 
 absl::Status StepState::CheckMicrobatchStep(uint64_t step) const {
   if (step != step_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("step: got ", step, ", expected ", step_,
-                     ", the step that is open"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "step: got ", step, ", expected ", step_, ", the step that is open"));
   }
   if (broken_reason_.has_value()) return Broken();
   return absl::OkStatus();

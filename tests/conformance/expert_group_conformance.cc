@@ -43,9 +43,8 @@ Tensor GradY() { return RandomTensor({3, kHidden}, 9); }
 }  // namespace
 
 absl::Status ExpertGroupConformanceTest::Load(std::vector<int32_t> expert_ids) {
-  const LoadExpertsRequest request = {.spec = Spec(),
-                                      .expert_ids = std::move(expert_ids),
-                                      .generation = 1};
+  const LoadExpertsRequest request = {
+      .spec = Spec(), .expert_ids = std::move(expert_ids), .generation = 1};
   return Call<absl::Status>(
       [&](auto done) { group().LoadExperts(request, Deadline(), done); });
 }
@@ -58,10 +57,8 @@ absl::StatusOr<ExpertForwardResult> ExpertGroupConformanceTest::Forward(
 
 absl::StatusOr<ExpertBackwardResult> ExpertGroupConformanceTest::Backward(
     MicrobatchKey key, uint64_t generation) {
-  const ExpertBackwardRequest request = {.layer = "moe",
-                                         .generation = generation,
-                                         .key = key,
-                                         .grad_y = GradY()};
+  const ExpertBackwardRequest request = {
+      .layer = "moe", .generation = generation, .key = key, .grad_y = GradY()};
   return Call<absl::StatusOr<ExpertBackwardResult>>(
       [&](auto done) { group().Backward(request, Deadline(), done); });
 }
@@ -132,14 +129,14 @@ TEST_P(ExpertGroupConformanceTest, SumsWeightedRoutesPerToken) {
 
 TEST_P(ExpertGroupConformanceTest, BackwardNeedsTheForwardsKeyOnce) {
   ASSERT_OK(Load({0, 2}));
-  EXPECT_THAT(Backward({0, 0}),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("moe")));
+  EXPECT_THAT(Backward({0, 0}), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("moe")));
   ASSERT_OK(Forward(ThreeTokens()));
   ASSERT_OK_AND_ASSIGN(const ExpertBackwardResult result, Backward({0, 0}));
   EXPECT_EQ(result.grad_x.shape(), (Shape{3, kHidden}));
   ASSERT_EQ(result.route_dots.size(), 4u);
-  EXPECT_THAT(Backward({0, 0}),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("moe")));
+  EXPECT_THAT(Backward({0, 0}), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("moe")));
 }
 
 TEST_P(ExpertGroupConformanceTest, RouteDotsAreTheOutputsAgainstTheGradient) {
@@ -194,8 +191,8 @@ TEST_P(ExpertGroupConformanceTest, AbortForgetsGradientsAndActivations) {
       const auto gradient,
       ReadWhole("experts.0.fc1.weight", ParameterKind::kGradient));
   EXPECT_THAT(gradient, Each(0.0f));
-  EXPECT_THAT(Backward({0, 0}),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("moe")));
+  EXPECT_THAT(Backward({0, 0}), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                         HasSubstr("moe")));
 }
 
 TEST_P(ExpertGroupConformanceTest, RefusesAnOlderGeneration) {
@@ -281,9 +278,9 @@ TEST_P(ExpertGroupConformanceTest, KeptActivationsAreBounded) {
   request.route_experts.assign(static_cast<size_t>(num_tokens), 0);
   request.route_weights.assign(static_cast<size_t>(num_tokens), 1.0f);
   for (int32_t t = 0; t < num_tokens; ++t) request.route_tokens.push_back(t);
-  EXPECT_THAT(Forward(std::move(request)),
-              StatusIs(absl::StatusCode::kResourceExhausted,
-                       HasSubstr("bytes")));
+  EXPECT_THAT(
+      Forward(std::move(request)),
+      StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("bytes")));
   EXPECT_OK(Forward(ThreeTokens()));
 }
 

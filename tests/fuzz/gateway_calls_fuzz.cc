@@ -156,8 +156,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
   switchyard::EnsureLayer();
   static constexpr void (*kCalls[])(const uint8_t*, size_t) = {
-      &switchyard::CreateLayer, &switchyard::Forward,   &switchyard::Backward,
-      &switchyard::Step,        &switchyard::TrainStep, &switchyard::Parameters};
+      &switchyard::CreateLayer, &switchyard::Forward,
+      &switchyard::Backward,    &switchyard::Step,
+      &switchyard::TrainStep,   &switchyard::Parameters};
   kCalls[data[0] % 6](data + 1, size - 1);
   return 0;
 }

@@ -23,9 +23,9 @@ absl::Status MakeTransparent(LayerApi& api, const LayerSpec& spec) {
   for (size_t e = 0; e < n; ++e) {
     SWITCHYARD_RETURN_IF_ERROR(
         WriteWhole(api, spec, absl::StrCat("experts.", e, ".weight"), zeros));
-    SWITCHYARD_RETURN_IF_ERROR(WriteWhole(
-        api, spec, absl::StrCat("experts.", e, ".bias"),
-        absl::MakeConstSpan(identity).subspan(e * n, n)));
+    SWITCHYARD_RETURN_IF_ERROR(
+        WriteWhole(api, spec, absl::StrCat("experts.", e, ".bias"),
+                   absl::MakeConstSpan(identity).subspan(e * n, n)));
   }
   return absl::OkStatus();
 }
@@ -107,8 +107,7 @@ TEST_P(GoldenGatingTest, RoutesLossesAndGradientsAreDeepSpeeds) {
     combined.row(token)[experts[entry]] = weights[entry];
   }
   ExpectClose(forward.y.values(), combined.values(), 1e-6, "y");
-  ASSERT_OK_AND_ASSIGN(const BackwardResult gradient,
-                       api->Backward(backward));
+  ASSERT_OK_AND_ASSIGN(const BackwardResult gradient, api->Backward(backward));
   ExpectClose(gradient.grad_x.values(), arrays.Floats("grad_logits").values(),
               kLayerTolerance, "grad_logits");
 }

@@ -49,9 +49,8 @@ TEST_P(GoldenLayerTest, OutputLossAndGradientsAreDeepSpeeds) {
     // from train mode under the same capacity.
     ASSERT_OK(api->CreateLayer(spec));
     ASSERT_OK(WriteGoldenParameters(*api, spec, arrays));
-    ASSERT_OK_AND_ASSIGN(
-        const ForwardResult forward,
-        api->Forward(RequestOf(spec, arrays, Mode::kEval)));
+    ASSERT_OK_AND_ASSIGN(const ForwardResult forward,
+                         api->Forward(RequestOf(spec, arrays, Mode::kEval)));
     ExpectForward(forward, arrays);
     ASSERT_OK(api->DeleteLayer(spec.name));
     spec.capacity.capacity_factor = *spec.capacity.eval_capacity_factor;

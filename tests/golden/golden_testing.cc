@@ -129,8 +129,8 @@ absl::Status WriteGoldenParameters(LayerApi& api, const LayerSpec& spec,
                                    const GoldenArrays& arrays) {
   for (const ParameterSpec& parameter : AllParameters(spec)) {
     const Tensor stacked = arrays.Floats(ArrayOf(parameter, spec));
-    SWITCHYARD_RETURN_IF_ERROR(WriteWhole(api, spec, parameter.name,
-                                          PartOf(stacked, parameter)));
+    SWITCHYARD_RETURN_IF_ERROR(
+        WriteWhole(api, spec, parameter.name, PartOf(stacked, parameter)));
   }
   return absl::OkStatus();
 }

@@ -15,11 +15,10 @@ using ::testing::ElementsAreArray;
 Tensor StepOf(const Tensor& all, int64_t t) {
   const Shape shape(all.shape().begin() + 1, all.shape().end());
   const int64_t num_elements = all.num_elements() / all.shape()[0];
-  return Tensor::FromSpan(shape, absl::Span<const float>(all.values())
-                                     .subspan(static_cast<size_t>(
-                                                  t * num_elements),
-                                              static_cast<size_t>(
-                                                  num_elements)));
+  return Tensor::FromSpan(shape,
+                          absl::Span<const float>(all.values())
+                              .subspan(static_cast<size_t>(t * num_elements),
+                                       static_cast<size_t>(num_elements)));
 }
 
 class GoldenTrainTest : public ::testing::TestWithParam<GoldenCase> {};
@@ -44,8 +43,7 @@ TEST_P(GoldenTrainTest, LossesAndFinalWeightsAreDeepSpeeds) {
     request.learning_rate = GetParam().params().at("lr");
     request.head = MeanSquaredErrorHead{.target = StepOf(target, t)};
     request.x = StepOf(x, t);
-    ASSERT_OK_AND_ASSIGN(const TrainStepResult result,
-                         api->TrainStep(request));
+    ASSERT_OK_AND_ASSIGN(const TrainStepResult result, api->TrainStep(request));
     EXPECT_NEAR(result.loss, losses.data()[t],
                 kTrainTolerance * losses.data()[t])
         << "step " << t;

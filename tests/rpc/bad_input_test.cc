@@ -71,10 +71,9 @@ class BadInputTest : public ::testing::Test {
         arguments));
     v1::CreateLayerRequest request;
     *request.mutable_spec() = ValidSpec("moe");
-    ASSERT_TRUE(
-        Call(&v1::Gateway::Stub::CreateLayer, request,
-             v1::CreateLayerResponse())
-            .ok());
+    ASSERT_TRUE(Call(&v1::Gateway::Stub::CreateLayer, request,
+                     v1::CreateLayerResponse())
+                    .ok());
   }
   static void TearDownTestSuite() {
     stub_.reset();
@@ -149,10 +148,9 @@ INSTANTIATE_TEST_SUITE_P(
                    [](auto& r) { r.set_layer("none"); }},
         BadForward{"no_tensor", kInvalid, "x.dtype: got",
                    [](auto& r) { r.clear_x(); }},
-        BadForward{"no_dtype", kInvalid, "x.dtype: got DTYPE_UNSPECIFIED",
-                   [](auto& r) {
-                     r.mutable_x()->set_dtype(v1::DTYPE_UNSPECIFIED);
-                   }},
+        BadForward{
+            "no_dtype", kInvalid, "x.dtype: got DTYPE_UNSPECIFIED",
+            [](auto& r) { r.mutable_x()->set_dtype(v1::DTYPE_UNSPECIFIED); }},
         BadForward{"unknown_dtype", kInvalid, "x.dtype: got",
                    [](auto& r) {
                      r.mutable_x()->set_dtype(static_cast<v1::DType>(99));
@@ -198,8 +196,7 @@ TEST_F(BadInputTest, NanIsTakenInTrainModeWhenAllowed) {
   v1::StepRequest discard;
   discard.set_layer("moe");
   discard.set_discard(true);
-  EXPECT_TRUE(
-      Call(&v1::Gateway::Stub::Step, discard, v1::StepResponse()).ok());
+  EXPECT_TRUE(Call(&v1::Gateway::Stub::Step, discard, v1::StepResponse()).ok());
 }
 
 TEST_F(BadInputTest, NoTokensAreAnEmptyAnswer) {
@@ -263,9 +260,9 @@ TEST_F(BadInputTest, TrainingCallsOutOfOrderAreRefused) {
 TEST_F(BadInputTest, BadTrainStepsAreRefused) {
   const auto refused = [](v1::TrainStepRequest request,
                           const std::string& message) {
-    ExpectError(Call(&v1::Gateway::Stub::TrainStep, request,
-                     v1::TrainStepResponse()),
-                kInvalid, message);
+    ExpectError(
+        Call(&v1::Gateway::Stub::TrainStep, request, v1::TrainStepResponse()),
+        kInvalid, message);
   };
   v1::TrainStepRequest request = ValidTrainStep();
   request.clear_head();
@@ -277,8 +274,8 @@ TEST_F(BadInputTest, BadTrainStepsAreRefused) {
   request.mutable_cross_entropy()->add_labels(0);
   refused(request, "cross_entropy.labels: got 3 entries, expected 2");
   request = ValidTrainStep();
-  SetTensor(*request.mutable_mean_squared_error()->mutable_target(), 1,
-            kHidden, 0);
+  SetTensor(*request.mutable_mean_squared_error()->mutable_target(), 1, kHidden,
+            0);
   refused(request, "mean_squared_error.target.shape: got [1, 4]");
   request = ValidTrainStep();
   request.set_learning_rate(std::nanf(""));

@@ -97,8 +97,8 @@ Trace Train(LayerApi& api, const LayerSpec& spec) {
       if (!gradient.ok()) return trace;
       trace.Add(gradient->grad_x.values());
     }
-    const auto stepped = api.Step(
-        {.layer = spec.name, .step = step, .learning_rate = 0.01f});
+    const auto stepped =
+        api.Step({.layer = spec.name, .step = step, .learning_rate = 0.01f});
     EXPECT_OK(stepped);
   }
   const auto parameters = ReadAll(api, spec.name);
@@ -113,7 +113,8 @@ Trace Train(LayerApi& api, const LayerSpec& spec) {
 
 class EquivalenceTest : public ::testing::TestWithParam<int32_t> {};
 
-TEST_P(EquivalenceTest, RemoteAndInProcessWithAnyNumberOfWorkersAgreeInEveryBit) {
+TEST_P(EquivalenceTest,
+       RemoteAndInProcessWithAnyNumberOfWorkersAgreeInEveryBit) {
   const LayerSpec spec = NoisySpec(GetParam());
   const Trace want = Train(*MakeEmbeddedLayerApi(1), spec);
   ASSERT_FALSE(want.final_parameters.empty());

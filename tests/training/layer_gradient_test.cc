@@ -96,8 +96,7 @@ TEST_P(LayerGradientTest, EqualsFiniteDifferences) {
   backward.grad_aux_loss = kAlpha;
   backward.grad_y = RandomTensor({kTokens, spec_.hidden_size}, 2);
   g_ = ToDoubles(backward.grad_y.values());
-  ASSERT_OK_AND_ASSIGN(const BackwardResult gradient,
-                       api_->Backward(backward));
+  ASSERT_OK_AND_ASSIGN(const BackwardResult gradient, api_->Backward(backward));
 
   ReferenceInputs inputs;
   inputs.num_tokens = kTokens;

@@ -27,8 +27,7 @@ double Activate(Activation activation, double v) {
       return 0.5 * v * (1 + std::erf(v / std::sqrt(2.0)));
     case Activation::kGeluTanh:
       return 0.5 * v *
-             (1 + std::tanh(std::sqrt(2 / M_PI) *
-                            (v + 0.044715 * v * v * v)));
+             (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
   }
   return 0;
 }
@@ -61,8 +60,8 @@ double AuxLoss(const LayerSpec& spec, const std::vector<Vector>& p,
   Vector counts(static_cast<size_t>(spec.num_experts), 0.0);
   if (spec.gate.k <= 2) {
     for (const Vector& row : p) {
-      ++counts[static_cast<size_t>(
-          std::max_element(row.begin(), row.end()) - row.begin())];
+      ++counts[static_cast<size_t>(std::max_element(row.begin(), row.end()) -
+                                   row.begin())];
     }
   } else {
     counts.assign(routes.expert_counts.begin(), routes.expert_counts.end());
@@ -86,9 +85,9 @@ double ReferenceLoss(const LayerSpec& spec, const ReferenceInputs& inputs,
   std::vector<Vector> p;
   double loss = 0;
   for (size_t t = 0; t < static_cast<size_t>(inputs.num_tokens); ++t) {
-    const Vector token(inputs.x.begin() + static_cast<ptrdiff_t>(t * hidden),
-                       inputs.x.begin() +
-                           static_cast<ptrdiff_t>((t + 1) * hidden));
+    const Vector token(
+        inputs.x.begin() + static_cast<ptrdiff_t>(t * hidden),
+        inputs.x.begin() + static_cast<ptrdiff_t>((t + 1) * hidden));
     p.push_back(Softmax(
         Affine(inputs.parameters.at("gate.weight"),
                Vector(static_cast<size_t>(spec.num_experts), 0.0), token)));

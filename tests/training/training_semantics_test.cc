@@ -107,10 +107,10 @@ TEST_F(TrainingTest, RefusesCallsOutOfOrder) {
       StatusIs(kFailedPrecondition,
                HasSubstr("microbatch: got 0, expected an open microbatch")));
   ASSERT_OK_AND_ASSIGN(const ForwardResult forward, Forward(1));
-  EXPECT_THAT(Step(0), StatusIs(kFailedPrecondition,
-                                HasSubstr("microbatch 0 is open")));
-  EXPECT_THAT(Forward(1, 0), StatusIs(kFailedPrecondition,
-                                      HasSubstr("microbatch: got 0")));
+  EXPECT_THAT(Step(0),
+              StatusIs(kFailedPrecondition, HasSubstr("microbatch 0 is open")));
+  EXPECT_THAT(Forward(1, 0),
+              StatusIs(kFailedPrecondition, HasSubstr("microbatch: got 0")));
   TrainStepRequest train_step;
   train_step.layer = "moe";
   train_step.x = RandomTensor({2, 4}, 1);
@@ -118,8 +118,8 @@ TEST_F(TrainingTest, RefusesCallsOutOfOrder) {
   EXPECT_THAT(api_->TrainStep(train_step),
               StatusIs(kFailedPrecondition, HasSubstr("microbatches")));
   ASSERT_OK(Backward(forward));
-  EXPECT_THAT(Backward(forward),
-              StatusIs(kFailedPrecondition, HasSubstr("already sent backward")));
+  EXPECT_THAT(Backward(forward), StatusIs(kFailedPrecondition,
+                                          HasSubstr("already sent backward")));
   EXPECT_THAT(Step(5), StatusIs(kFailedPrecondition,
                                 HasSubstr("step: got 5, expected 0")));
   EXPECT_OK(Step(0));

@@ -43,11 +43,9 @@ class WorkerLossTest : public ::testing::Test {
     return request;
   }
   absl::StatusOr<StepResult> Step(bool discard) {
-    return gateway().Step({.layer = "moe",
-                           .step = 0,
-                           .learning_rate = 0.1f,
-                           .discard = discard},
-                          Deadline());
+    return gateway().Step(
+        {.layer = "moe", .step = 0, .learning_rate = 0.1f, .discard = discard},
+        Deadline());
   }
   Gateway& gateway() { return cluster_.gateway(); }
 
@@ -88,8 +86,8 @@ TEST_F(WorkerLossTest, AStepUnderWayMustBeDiscardedAndRepeated) {
   ASSERT_OK_AND_ASSIGN(const ForwardResult forward,
                        gateway().Forward(Request(Mode::kTrain), Deadline()));
   ASSERT_OK(gateway().DeregisterWorker("w3", 1));
-  const auto aborted = StatusIs(absl::StatusCode::kAborted,
-                                HasSubstr("repeat step 0"));
+  const auto aborted =
+      StatusIs(absl::StatusCode::kAborted, HasSubstr("repeat step 0"));
   EXPECT_THAT(gateway().Backward(BackwardOf(forward), Deadline()), aborted);
   EXPECT_THAT(gateway().Forward(Request(Mode::kTrain), Deadline()), aborted);
   EXPECT_THAT(Step(/*discard=*/false), aborted);
@@ -117,8 +115,8 @@ TEST_F(WorkerLossTest, ReplicasStayIdenticalOverSteps) {
     ASSERT_OK(gateway().Step(
         {.layer = "moe", .step = step, .learning_rate = 0.1f}, Deadline()));
   }
-  const ReadExpertsRequest request = {
-      .layer = "moe", .ranges = {{"experts.0.weight", 0, 16}}};
+  const ReadExpertsRequest request = {.layer = "moe",
+                                      .ranges = {{"experts.0.weight", 0, 16}}};
   ASSERT_OK_AND_ASSIGN(const auto first,
                        cluster_.worker(0).ReadExperts(request));
   ASSERT_OK_AND_ASSIGN(const auto second,
