@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +27,8 @@ struct LayerFlags {
   ConnectionFlags connection;
   std::string file;
   std::string name;
+  // Of the operation, for messages: "layer create".
+  std::string operation;
 };
 
 // A LayerSpec; its form follows from the file's name.
@@ -50,7 +54,6 @@ absl::StatusOr<v1::LayerSpec> ReadSpec(const std::string& path) {
   return spec;
 }
 
-// The layer's status as the gateway sent it.
 absl::Status Call(const LayerFlags& flags, const std::string& method_name,
                   const google::protobuf::Message& request,
                   google::protobuf::Message& response) {
@@ -100,7 +103,7 @@ using Operation =
 int Run(const LayerFlags& flags, const Operation& operation) {
   if (const absl::Status status = CheckConnection(flags.connection);
       !status.ok()) {
-    return Complain("layer", status, kUsage);
+    return Complain(flags.operation, status, kUsage);
   }
   const absl::StatusOr<std::string> text = operation(flags);
   if (!text.ok()) {
@@ -113,7 +116,7 @@ int Run(const LayerFlags& flags, const Operation& operation) {
 
 int RunCreate(const LayerFlags& flags) {
   const absl::StatusOr<v1::LayerSpec> spec = ReadSpec(flags.file);
-  if (!spec.ok()) return Complain("layer", spec.status(), kUsage);
+  if (!spec.ok()) return Complain(flags.operation, spec.status(), kUsage);
   return Run(flags, [&spec](const LayerFlags& parsed) {
     return Create(parsed, *spec);
   });
@@ -126,7 +129,10 @@ CLI::App& AddOperation(CLI::App& layer, const std::string& name,
                        std::function<int()> run) {
   CLI::App& operation = *layer.add_subcommand(name, description);
   AddConnectionFlags(operation, flags->connection);
-  operation.callback([&action, run = std::move(run)] { action = run; });
+  operation.callback([&action, flags, name, run = std::move(run)] {
+    flags->operation = absl::StrCat("layer ", name);
+    action = run;
+  });
   return operation;
 }
 

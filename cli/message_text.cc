@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "switchyard/v1/tensor.pb.h"
 
 static_assert(std::endian::native == std::endian::little,
@@ -52,6 +55,17 @@ void ExpandTensor(v1::Tensor& tensor, int64_t max_elements) {
   tensor.clear_data();
 }
 
+// Of a tensor's two forms, leaves the one that it has: printing zeros as well
+// has added the other, empty.
+void DropEmptyForm(ordered_json& value) {
+  if (!value.is_structured()) return;
+  if (value.contains("data") && value.contains("floatValues")) {
+    value.erase(value["data"].empty() || value["data"] == "" ? "data"
+                                                             : "floatValues");
+  }
+  for (ordered_json& element : value) DropEmptyForm(element);
+}
+
 bool IsOneLine(const ordered_json& value) {
   if (value.is_object()) return value.empty();
   if (!value.is_array()) return true;
@@ -64,6 +78,15 @@ bool IsOneLine(const ordered_json& value) {
 // As ordered_json::dump with an indent of 2, but lists of scalars stay on one
 // line: a tensor is not a page for each row.
 void AppendPretty(const ordered_json& value, int depth, std::string& text) {
+  if (IsOneLine(value) && value.is_array()) {
+    absl::StrAppend(&text, "[",
+                    absl::StrJoin(value, ", ",
+                                  [](std::string* out, const ordered_json& e) {
+                                    out->append(e.dump());
+                                  }),
+                    "]");
+    return;
+  }
   if (IsOneLine(value)) {
     text += value.dump();
     return;
@@ -96,9 +119,12 @@ absl::Status FromJson(const std::string& json, Message& message) {
   const auto status =
       google::protobuf::util::JsonStringToMessage(json, &message);
   if (status.ok()) return absl::OkStatus();
+  // After its first line the parser points at a place with a line of its own.
+  const std::vector<std::string> lines =
+      absl::StrSplit(status.message().ToString(), '\n');
   return absl::InvalidArgumentError(
       absl::StrCat("not the JSON of a ", message.GetDescriptor()->name(), ": ",
-                   status.message().ToString()));
+                   absl::StripSuffix(lines.front(), ".")));
 }
 
 absl::StatusOr<std::string> ToJson(const Message& message) {
@@ -107,13 +133,14 @@ absl::StatusOr<std::string> ToJson(const Message& message) {
   std::string json;
   const auto status =
       google::protobuf::util::MessageToJsonString(message, &json, options);
-  const ordered_json value =
+  ordered_json value =
       ordered_json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (!status.ok() || value.is_discarded()) {
     return absl::InternalError(
         absl::StrCat(message.GetDescriptor()->name(),
                      ": no JSON: ", status.message().ToString()));
   }
+  DropEmptyForm(value);
   std::string text;
   AppendPretty(value, 0, text);
   return text + "\n";

@@ -15,6 +15,7 @@ using ::switchyard::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 v1::Tensor TwoFloats() {
   v1::Tensor tensor;
@@ -60,13 +61,25 @@ TEST(MessageTextTest, WritesJsonWithZerosAndListsOnOneLine) {
             "  \"experts\": [\n"
             "    {\n"
             "      \"expertId\": 0,\n"
-            "      \"workerIds\": [\"w0\",\"w1\"]\n"
+            "      \"workerIds\": [\"w0\", \"w1\"]\n"
             "    }\n"
             "  ]\n"
             "}\n");
   ASSERT_OK_AND_ASSIGN(const std::string empty,
                        ToJson(v1::DeleteLayerResponse()));
   EXPECT_EQ(empty, "{}\n");
+}
+
+TEST(MessageTextTest, WritesTheFormThatATensorHas) {
+  v1::ForwardResponse response;
+  *response.mutable_y() = TwoFloats();
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ToJson(response));
+  EXPECT_THAT(bytes, AllOf(HasSubstr("\"data\": \"AADAPwAAAMA=\""),
+                           Not(HasSubstr("floatValues"))));
+  ExpandTensors(response, 2);
+  ASSERT_OK_AND_ASSIGN(const std::string floats, ToJson(response));
+  EXPECT_THAT(floats, AllOf(HasSubstr("\"floatValues\": [1.5, -2]"),
+                            Not(HasSubstr("\"data\""))));
 }
 
 TEST(MessageTextTest, ReadsTextproto) {

@@ -12,6 +12,18 @@ namespace {
 // As many calls of one worker as run at the same time.
 constexpr int kNumCallThreads = 2;
 
+absl::Status Named(const Worker& worker, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("worker ", worker.worker_id(),
+                                                  ": ", status.message()));
+}
+
+template <typename T>
+absl::StatusOr<T> Named(const Worker& worker, absl::StatusOr<T> result) {
+  if (result.ok()) return result;
+  return Named(worker, result.status());
+}
+
 }  // namespace
 
 InProcessExpertGroup::InProcessExpertGroup(Worker& worker)
@@ -26,15 +38,16 @@ void InProcessExpertGroup::Run(absl::Time deadline,
   auto shared_done =
       std::make_shared<std::function<void(Result)>>(std::move(done));
   const absl::Status scheduled = threads_.Schedule(
-      [shared_done, deadline, call = std::move(call)]() mutable {
+      [this, shared_done, deadline, call = std::move(call)]() mutable {
         if (Clock::Real().Now() > deadline) {
-          (*shared_done)(absl::DeadlineExceededError(
-              "the deadline passed before the worker began"));
+          (*shared_done)(
+              Named(worker_, absl::DeadlineExceededError(
+                                 "the deadline passed before it began")));
           return;
         }
-        (*shared_done)(call());
+        (*shared_done)(Named(worker_, call()));
       });
-  if (!scheduled.ok()) (*shared_done)(scheduled);
+  if (!scheduled.ok()) (*shared_done)(Named(worker_, scheduled));
 }
 
 void InProcessExpertGroup::LoadExperts(const LoadExpertsRequest& request,

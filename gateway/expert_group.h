@@ -23,9 +23,9 @@ namespace switchyard {
 // are borrowed and must stay alive until `done` runs. A call that is not
 // finished by `deadline` ends with DEADLINE_EXCEEDED.
 //
-// Errors: UNAVAILABLE when the group cannot be reached (its workers are then
-// treated as lost); ABORTED when the group has seen a newer generation; others
-// as each call says. Thread-safe.
+// Errors, whose messages name the worker: UNAVAILABLE when the group cannot be
+// reached (its workers are then treated as lost); ABORTED when the group has
+// seen a newer generation; others as each call says. Thread-safe.
 class ExpertGroup {
  public:
   using Done = std::function<void(absl::Status)>;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/concurrency/thread_pool.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/exception_boundary.h"
 #include "services/rpc/outbound_calls.h"
@@ -18,9 +19,26 @@ namespace {
 
 using AsyncStub = v1::ExpertWorker::StubInterface::async_interface;
 
+struct Stubs {
+  std::unique_ptr<v1::ExpertWorker::Stub> bulk;
+  std::unique_ptr<v1::ExpertWorker::Stub> control;
+};
+
+// gRPC 1.51 ends its callback threads with the last channel or server that uses
+// them, and joins them in the thread that let go of it: in one of themselves,
+// if that was a callback, which aborts the process. Callbacks let go of calls,
+// and of groups with `done`; so channels are destroyed on a thread of our own.
+void DestroyOffCallbackThreads(Stubs* stubs) {
+  static ThreadPool pool({.name = "ended channels"});
+  // Where the queue is full, here: then there are other channels.
+  pool.Schedule([owned = std::unique_ptr<Stubs>(stubs)] {}).IgnoreError();
+}
+
 // One call; lives until gRPC has answered, whatever becomes of the group.
 template <typename Request, typename Response>
 struct Call {
+  // Goes after the context, which holds a channel too: not as the last.
+  std::shared_ptr<Stubs> stubs;
   grpc::ClientContext context;
   Request request;
   Response response;
@@ -66,13 +84,14 @@ class RemoteExpertGroup::Impl {
       : worker_(absl::StrCat("worker ", worker_id, " at ", address)),
         calls_(calls != nullptr ? std::move(calls)
                                 : std::make_shared<OutboundCalls>()),
-        bulk_(
-            v1::ExpertWorker::NewStub(MakeChannel(address, max_message_bytes))),
-        control_(v1::ExpertWorker::NewStub(
-            MakeChannel(address, max_message_bytes))) {}
+        stubs_(new Stubs{v1::ExpertWorker::NewStub(
+                             MakeChannel(address, max_message_bytes)),
+                         v1::ExpertWorker::NewStub(
+                             MakeChannel(address, max_message_bytes))},
+               &DestroyOffCallbackThreads) {}
 
-  AsyncStub& bulk() { return *bulk_->async(); }
-  AsyncStub& control() { return *control_->async(); }
+  AsyncStub& bulk() { return *stubs_->bulk->async(); }
+  AsyncStub& control() { return *stubs_->control->async(); }
 
   // Ends with the status alone.
   template <typename Request, typename Response>
@@ -111,6 +130,7 @@ class RemoteExpertGroup::Impl {
       std::function<void(absl::Status, const std::string&, const Response&)>
           done) {
     auto call = std::make_shared<Call<Request, Response>>();
+    call->stubs = stubs_;
     const std::shared_ptr<grpc::ClientContext> context(call, &call->context);
     if (!calls_->Add(context)) {
       return done(absl::UnavailableError(absl::StrCat(
@@ -119,19 +139,22 @@ class RemoteExpertGroup::Impl {
     }
     call->context.set_deadline(absl::ToChronoTime(deadline));
     call->request = std::move(request);
-    (stub.*method)(&call->context, &call->request, &call->response,
-                   [call, calls = calls_, worker = worker_,
-                    done = std::move(done)](const grpc::Status& status) {
-                     done(FromWorker(worker, status), worker, call->response);
-                     calls->Remove(std::shared_ptr<grpc::ClientContext>(
-                         call, &call->context));
-                   });
+    (stub.*method)(
+        &call->context, &call->request, &call->response,
+        [call, calls = calls_, worker = worker_,
+         done = std::move(done)](const grpc::Status& status) mutable {
+          done(FromWorker(worker, status), worker, call->response);
+          // What they hold must be gone before the call is.
+          done = nullptr;
+          std::shared_ptr<grpc::ClientContext> ended(call, &call->context);
+          call.reset();
+          calls->Remove(std::move(ended));
+        });
   }
 
   const std::string worker_;
   const std::shared_ptr<OutboundCalls> calls_;
-  const std::unique_ptr<v1::ExpertWorker::Stub> bulk_;
-  const std::unique_ptr<v1::ExpertWorker::Stub> control_;
+  const std::shared_ptr<Stubs> stubs_;
 };
 
 RemoteExpertGroup::RemoteExpertGroup(const std::string& worker_id,

@@ -163,6 +163,22 @@ TEST_F(FakeWorkerTest, OutlivesItsGroupWhileACallIsInProgress) {
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("w-1")));
 }
 
+TEST(RemoteExpertGroupTest, MayBeDroppedByItsOwnCallback) {
+  // Nobody listens there, and no server of this process keeps gRPC's threads.
+  auto calls = std::make_shared<OutboundCalls>();
+  auto group = std::make_shared<RemoteExpertGroup>("w-1", "127.0.0.1:1",
+                                                   kMaxMessageBytes, calls);
+  RemoteExpertGroup& borrowed = *group;
+  std::promise<absl::Status> ended;
+  borrowed.AbortStep({"m", 1, 0}, Soon(),
+                     [group = std::move(group), &ended](absl::Status status) {
+                       ended.set_value(std::move(status));
+                     });
+  EXPECT_THAT(ended.get_future().get(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("w-1")));
+  EXPECT_TRUE(calls->WaitUntilEmpty(absl::Seconds(30)));
+}
+
 LayerSpec Spec() {
   LayerSpec spec;
   spec.name = "m";

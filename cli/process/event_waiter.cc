@@ -15,13 +15,16 @@
 namespace switchyard {
 namespace {
 
+// Waits are cut into pieces of this length: a thread that was there before the
+// waiter, and so does not block SIGCHLD, may have taken one from us.
+constexpr absl::Duration kLongestWait = absl::Seconds(1);
+
 int TimeoutMs(absl::Time deadline) {
-  // Rounded up, so that the deadline has passed when poll returns for it. At
-  // most a day: callers loop.
+  // Rounded up, so that the deadline has passed when poll returns for it.
   const absl::Duration left =
       absl::Ceil(deadline - Clock::Real().Now(), absl::Milliseconds(1));
   return static_cast<int>(absl::ToInt64Milliseconds(
-      std::clamp(left, absl::ZeroDuration(), absl::Hours(24))));
+      std::clamp(left, absl::ZeroDuration(), kLongestWait)));
 }
 
 }  // namespace

@@ -12,10 +12,13 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/gateway_client.h"
 #include "common/base/status_macros.h"
 #include "examples/image_classifier/dataset.h"
@@ -54,11 +57,14 @@ void PrintHeader(const Options& options, const Dataset& dataset) {
     std::cout << "Network: the dense twin alone" << std::endl;
     return;
   }
-  std::cout << "Network: " << options.num_experts << " experts, top-"
-            << options.k << ", behind gateway " << options.gateway_address
-            << "; beside it its dense twin\n";
+  std::cout << "Network: top-" << options.k << " of " << options.num_experts
+            << (options.num_experts == 1 ? " expert" : " experts")
+            << " behind gateway " << options.gateway_address
+            << "\n         beside it its dense twin, without experts\n";
   if (const char* pages = std::getenv("SWITCHYARD_METRICS")) {
-    std::cout << "Metrics: " << pages << "\n";
+    const std::vector<std::string> urls =
+        absl::StrSplit(pages, ' ', absl::SkipEmpty());
+    std::cout << "Metrics: " << absl::StrJoin(urls, "\n         ") << "\n";
   }
   std::cout << std::endl;
 }
@@ -100,9 +106,8 @@ absl::Status Run(const Options& options) {
   GatewayClient client(options.gateway_address, client_options);
   SWITCHYARD_ASSIGN_OR_RETURN(
       const std::unique_ptr<RemoteLayer> layer,
-      RemoteLayer::Create(
-          client, MakeLayerSpec(
-                      options, absl::StrCat("image-classifier-", ::getpid()))));
+      RemoteLayer::Create(client, MakeLayerSpec(options, "image-classifier"),
+                          absl::StrCat("-", ::getpid())));
   return TrainAndReport(options, dataset, layer.get());
 }
 

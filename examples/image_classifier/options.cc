@@ -49,7 +49,7 @@ void AddTrainingFlags(CLI::App& app, TrainingOptions& training) {
   AddNumber(app, "--aux-loss-coefficient", 0.0, 1e6,
             "Weight of the load balancing loss", training.aux_loss_coefficient);
   AddNumber<uint64_t>(app, "--seed", 0, std::numeric_limits<uint64_t>::max(),
-                      "Same seed, same result", training.seed);
+                      "Same seed and flags, same result", training.seed);
   AddNumber(app, "--threads", 1, 256,
             "Threads of the trunk; more than one helps only where cores are "
             "idle",

@@ -25,32 +25,42 @@ std::string FormatEpoch(const TrainingProgress& progress) {
       progress.epoch, progress.num_epochs);
 }
 
-std::string FormatNetwork(const NetworkProgress& network) {
-  return absl::StrFormat("loss %.3f  accuracy %.1f %%", network.loss,
+std::string FormatNetwork(const NetworkProgress& network,
+                          absl::string_view accuracy_word) {
+  return absl::StrFormat("loss %.3f  %s %.1f %%", network.loss, accuracy_word,
                          100 * network.accuracy);
 }
 
-std::string FormatSpeed(const TrainingProgress& progress) {
-  return absl::StrCat(FormatCount(std::llround(progress.tokens_per_second)),
+// "12.3k tok/s".
+std::string FormatShortSpeed(double tokens_per_second) {
+  return absl::StrFormat("%.1fk tok/s", tokens_per_second / 1000);
+}
+
+std::string FormatSpeed(double tokens_per_second) {
+  return absl::StrCat(FormatCount(std::llround(tokens_per_second)),
                       " tokens/s");
 }
 
-// What the line says beside the bar, the most important first.
-std::vector<std::string> Fields(const TrainingProgress& progress) {
+struct Wording {
+  absl::string_view accuracy;
+  std::string speed;
+};
+
+// What is said beside the epoch, the most important first.
+std::vector<std::string> Fields(const TrainingProgress& progress,
+                                const Wording& wording) {
   std::vector<std::string> fields;
-  if (progress.moe) {
-    fields.push_back(FormatNetwork(*progress.moe));
-    if (progress.dense) {
-      fields.push_back(
-          absl::StrCat("dense ", FormatShare(progress.dense->accuracy)));
-    }
-  } else if (progress.dense) {
-    fields.push_back(FormatNetwork(*progress.dense));
-  }
-  fields.push_back(FormatSpeed(progress));
+  const std::optional<NetworkProgress>& network =
+      progress.moe ? progress.moe : progress.dense;
+  if (network) fields.push_back(FormatNetwork(*network, wording.accuracy));
+  fields.push_back(wording.speed);
   if (!progress.expert_tokens.empty()) {
     fields.push_back(
         absl::StrCat("experts ", FormatBalance(progress.expert_tokens)));
+  }
+  if (progress.moe && progress.dense) {
+    fields.push_back(
+        absl::StrCat("dense ", FormatShare(progress.dense->accuracy)));
   }
   fields.push_back(absl::StrCat(FormatMinutes(progress.seconds_left), " left"));
   return fields;
@@ -83,31 +93,34 @@ bool EndsAPart(const TrainingProgress& progress) {
 }  // namespace
 
 std::string RenderProgressBar(const TrainingProgress& progress, int width) {
-  constexpr int64_t kLeastBarWidth = 10;
+  constexpr int64_t kLeastBarWidth = 5;
   constexpr int64_t kMostBarWidth = 30;
   const std::string epoch = FormatEpoch(progress);
-  // The brackets and the blanks around the bar.
-  constexpr int64_t kBarFrame = 4;
+  // The brackets and the blank before them.
+  constexpr int64_t kBarFrame = 3;
   int64_t left = width - static_cast<int64_t>(epoch.size()) - kBarFrame;
   std::string fields;
-  for (const std::string& field : Fields(progress)) {
+  for (const std::string& field : Fields(
+           progress, {"acc", FormatShortSpeed(progress.tokens_per_second)})) {
     const int64_t needed = static_cast<int64_t>(field.size()) + 2;
     if (left - needed < kLeastBarWidth) break;
-    absl::StrAppend(&fields, fields.empty() ? "" : "  ", field);
+    absl::StrAppend(&fields, "  ", field);
     left -= needed;
   }
   const int64_t bar_width = std::clamp(left, int64_t{0}, kMostBarWidth);
   const std::string line =
-      absl::StrCat(epoch, " ", Bar(progress, bar_width), "  ", fields);
+      absl::StrCat(epoch, " ", Bar(progress, bar_width), fields);
   return line.substr(0, static_cast<size_t>(std::max(width, 0)));
 }
 
 std::string RenderProgressLine(const TrainingProgress& progress) {
   const int64_t percent = 100 * progress.num_batches_done /
                           std::max<int64_t>(progress.num_batches, 1);
-  return absl::StrCat(FormatEpoch(progress),
-                      absl::StrFormat("  %3d %%  ", percent),
-                      absl::StrJoin(Fields(progress), "  "));
+  return absl::StrCat(
+      FormatEpoch(progress), absl::StrFormat("  %3d %%  ", percent),
+      absl::StrJoin(Fields(progress, {"accuracy",
+                                      FormatSpeed(progress.tokens_per_second)}),
+                    "  "));
 }
 
 ProgressPrinter::Style ProgressPrinter::StyleFor(std::FILE* file) {

@@ -35,14 +35,14 @@ TrainingProgress Halfway() {
 TEST(ProgressBarTest, SaysEverythingWhereThereIsRoom) {
   EXPECT_EQ(RenderProgressBar(Halfway(), 160),
             "epoch  3/10 [===============               ]  loss 0.432  "
-            "accuracy 85.1 %  dense 86.2 %  12,345 tokens/s  experts 26 24 25 "
-            "25 %  1:35 left");
+            "acc 85.1 %  12.3k tok/s  experts 26 24 25 25 %  dense 86.2 %  "
+            "1:35 left");
 }
 
-TEST(ProgressBarTest, LeavesOutWhatDoesNotFit) {
-  EXPECT_THAT(RenderProgressBar(Halfway(), 80),
-              AllOf(SizeIs(::testing::Le(80)), HasSubstr("accuracy 85.1 %"),
-                    HasSubstr("dense 86.2 %"), Not(HasSubstr("left"))));
+TEST(ProgressBarTest, LeavesOutTheLeastImportantOn80Columns) {
+  EXPECT_EQ(RenderProgressBar(Halfway(), 79),
+            "epoch  3/10 [==   ]  loss 0.432  acc 85.1 %  12.3k tok/s  "
+            "experts 26 24 25 25 %");
 }
 
 TEST(ProgressBarTest, NeverExceedsTheTerminal) {

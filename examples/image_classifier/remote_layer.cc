@@ -11,14 +11,16 @@
 namespace switchyard::image_classifier {
 
 absl::StatusOr<std::unique_ptr<RemoteLayer>> RemoteLayer::Create(
-    GatewayClient& client, const LayerSpec& spec) {
-  auto layer = absl::WrapUnique(new RemoteLayer(client, spec.name));
-  if (const absl::StatusOr<LayerStatus> status = client.CreateLayer(spec);
-      !status.ok()) {
-    layer->exists_ = false;
-    return layer->Annotate(status.status(), "CreateLayer");
+    GatewayClient& client, LayerSpec spec, const std::string& spare_suffix) {
+  absl::StatusOr<LayerStatus> status = client.CreateLayer(spec);
+  if (absl::IsAlreadyExists(status.status())) {
+    absl::StrAppend(&spec.name, spare_suffix);
+    status = client.CreateLayer(spec);
   }
-  return layer;
+  auto layer = absl::WrapUnique(new RemoteLayer(client, spec.name));
+  if (status.ok()) return layer;
+  layer->exists_ = false;
+  return layer->Annotate(status.status(), "CreateLayer");
 }
 
 RemoteLayer::~RemoteLayer() {

@@ -16,9 +16,11 @@ namespace switchyard::image_classifier {
 // layer. Thread-compatible.
 class RemoteLayer {
  public:
-  // `client` must outlive the layer.
+  // If the spec's name is taken, another run's layer has it: `spare_suffix` is
+  // then appended. (Not always: the layer's noise depends on its name, and runs
+  // are to be repeatable.) `client` must outlive the layer.
   static absl::StatusOr<std::unique_ptr<RemoteLayer>> Create(
-      GatewayClient& client, const LayerSpec& spec);
+      GatewayClient& client, LayerSpec spec, const std::string& spare_suffix);
   // Deletes the layer if Delete did not. A failure then goes unheard: there is
   // an earlier one to tell about.
   ~RemoteLayer();

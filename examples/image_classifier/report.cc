@@ -61,10 +61,10 @@ void AppendExperts(const MoeRecord& moe, const LayerRecord& layer,
       moe.aux_loss, Ratio(static_cast<double>(spec.num_experts), spec.gate.k));
   absl::StrAppend(&text,
                   "Dropped by capacity: ", FormatCount(moe.num_dropped_routes),
-                  " of ", FormatCount(moe.num_routes), " routes in training (",
+                  " of ", FormatCount(moe.num_routes), " training routes (",
                   FormatShare(Ratio(static_cast<double>(moe.num_dropped_routes),
                                     static_cast<double>(moe.num_routes))),
-                  "), none in testing\n");
+                  "); none in tests\n");
 }
 
 // "0, 2": the experts that have a replica on this worker.
@@ -118,9 +118,7 @@ void AppendTime(const NetworkRecord& network, const LayerCallTimes& calls,
                 std::string& text) {
   const TimeBreakdown time = BreakDown(network.train_us, calls);
   absl::StrAppendFormat(
-      &text,
-      "\nWhere the MoE network's training time went: %.1f s for %s tokens, %s "
-      "tokens/s\n",
+      &text, "\nWhere the time went: %.1f s for %s tokens, %s tokens/s\n",
       Seconds(time.total_us), FormatCount(network.num_tokens),
       FormatCount(std::llround(TokensPerSecond(network))));
   AppendTimePart("client trunk", time.client_trunk_us, time.total_us, text);

@@ -75,13 +75,13 @@ TEST(ReportTest, ListsExpertsWithTokensShareAndWorkers) {
 
 TEST(ReportTest, TellsAccuraciesDropsAndAuxiliaryLoss) {
   const LayerRecord layer = Layer();
-  EXPECT_THAT(RenderReport(Record(), &layer),
-              AllOf(HasSubstr("MoE network   89.12 %"),
-                    HasSubstr("dense twin    90.00 %"),
-                    HasSubstr("batch: 1.012 (1: balanced, 3: worst)"),
-                    HasSubstr("640 of 6,400 routes in training (10.0 %), none "
-                              "in testing"),
-                    HasSubstr("2.0 s for 6,400 tokens, 3,200 tokens/s")));
+  EXPECT_THAT(
+      RenderReport(Record(), &layer),
+      AllOf(HasSubstr("MoE network   89.12 %"),
+            HasSubstr("dense twin    90.00 %"),
+            HasSubstr("batch: 1.012 (1: balanced, 3: worst)"),
+            HasSubstr("640 of 6,400 training routes (10.0 %); none in tests"),
+            HasSubstr("2.0 s for 6,400 tokens, 3,200 tokens/s")));
 }
 
 TEST(ReportTest, OfTheDenseTwinAloneHasNoExpertsAndNoCalls) {

@@ -13,6 +13,12 @@
 namespace switchyard {
 namespace {
 
+const std::string& WorkerIdOf(const ExchangeContext& context,
+                              const GroupDispatch& group) {
+  return context.membership.placement
+      .workers()[static_cast<size_t>(group.worker_idx)];
+}
+
 // An answer of another shape is the worker's fault: it costs this request.
 absl::Status CheckAnswer(const ExchangeContext& context,
                          const GroupDispatch& group, const Tensor& rows) {
@@ -25,8 +31,9 @@ absl::Status CheckAnswer(const ExchangeContext& context,
     return absl::OkStatus();
   }
   return absl::InternalError(absl::StrCat(
-      "answered with shape ", ShapeToString(rows.shape()), ", expected [",
-      num_rows, ", ", context.spec.hidden_size, "]"));
+      "worker '", WorkerIdOf(context, group), "' answered with shape ",
+      ShapeToString(rows.shape()), ", expected [", num_rows, ", ",
+      context.spec.hidden_size, "]"));
 }
 
 // The answers of all groups, or the first error after all have answered.
@@ -42,7 +49,7 @@ absl::StatusOr<std::vector<Result>> Collect(
       continue;
     }
     const absl::Status error =
-        WorkerError(context, plan.groups[g].worker_idx, answers[g].status());
+        ReportIfLost(context, plan.groups[g].worker_idx, answers[g].status());
     if (first_error.ok()) first_error = error;
   }
   if (!first_error.ok()) return first_error;
@@ -69,18 +76,14 @@ ExpertGroup& GroupOf(const ExchangeContext& context,
 
 }  // namespace
 
-absl::Status WorkerError(const ExchangeContext& context, int32_t worker_idx,
-                         const absl::Status& status) {
-  const std::string& worker_id =
-      context.membership.placement.workers()[static_cast<size_t>(worker_idx)];
+absl::Status ReportIfLost(const ExchangeContext& context, int32_t worker_idx,
+                          const absl::Status& status) {
   if (absl::IsUnavailable(status)) {
-    context.report_lost(
-        worker_id,
-        context.membership.groups[static_cast<size_t>(worker_idx)].get(),
-        status);
+    const size_t w = static_cast<size_t>(worker_idx);
+    context.report_lost(context.membership.placement.workers()[w],
+                        context.membership.groups[w].get(), status);
   }
-  return absl::Status(status.code(), absl::StrCat("worker '", worker_id,
-                                                  "': ", status.message()));
+  return status;
 }
 
 absl::StatusOr<ForwardExchange> ExchangeForward(
@@ -119,7 +122,7 @@ absl::StatusOr<ForwardExchange> ExchangeForward(
     if (absl::Status status =
             CheckAnswer(context, plan.groups[g], results[g].y);
         !status.ok()) {
-      return WorkerError(context, plan.groups[g].worker_idx, status);
+      return status;
     }
     exchange.timing.compute_us =
         std::max(exchange.timing.compute_us, results[g].compute_us);
@@ -158,10 +161,11 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
     absl::Status status = CheckAnswer(context, group, results[g].grad_x);
     if (results[g].route_dots.size() != group.route_entries.size()) {
       status.Update(absl::InternalError(
-          absl::StrCat("answered with ", results[g].route_dots.size(),
+          absl::StrCat("worker '", WorkerIdOf(context, group),
+                       "' answered with ", results[g].route_dots.size(),
                        " route_dots, expected ", group.route_entries.size())));
     }
-    if (!status.ok()) return WorkerError(context, group.worker_idx, status);
+    if (!status.ok()) return status;
     for (size_t r = 0; r < group.route_entries.size(); ++r) {
       exchange.route_dots[static_cast<size_t>(group.route_entries[r])] =
           results[g].route_dots[r];

@@ -59,9 +59,10 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
     const ExchangeContext& context, const DispatchPlan& plan,
     const RoutingDecision& decision, ConstMatrix grad_y, MicrobatchKey key);
 
-// Names the worker in the message; reports it if it could not be reached.
-absl::Status WorkerError(const ExchangeContext& context, int32_t worker_idx,
-                         const absl::Status& status);
+// Reports the worker if `status`, which its group answered, says that it could
+// not be reached. Returns the status as it is: groups name their workers.
+absl::Status ReportIfLost(const ExchangeContext& context, int32_t worker_idx,
+                          const absl::Status& status);
 
 }  // namespace switchyard
 

@@ -45,11 +45,8 @@ absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
     membership.groups[w]->LoadExperts(requests[w], deadline, fan_out.Done(w));
   }
   const std::vector<absl::Status> answers = fan_out.Wait();
-  for (size_t w = 0; w < workers.size(); ++w) {
-    if (answers[w].ok()) continue;
-    return absl::Status(
-        answers[w].code(),
-        absl::StrCat("worker '", workers[w], "': ", answers[w].message()));
+  for (const absl::Status& answer : answers) {
+    SWITCHYARD_RETURN_IF_ERROR(answer);
   }
   return absl::OkStatus();
 }

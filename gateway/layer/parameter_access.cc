@@ -118,7 +118,7 @@ absl::StatusOr<std::vector<std::vector<ParameterSlice>>> ReadFromWorkers(
     absl::Status status = answers[i].status();
     if (status.ok() && answers[i]->size() != ranges.size()) {
       status = absl::InternalError(
-          absl::StrCat("answered with ", answers[i]->size(),
+          absl::StrCat("worker answered with ", answers[i]->size(),
                        " slices, expected ", ranges.size()));
     }
     for (size_t r = 0; status.ok() && r < ranges.size(); ++r) {
@@ -129,7 +129,7 @@ absl::StatusOr<std::vector<std::vector<ParameterSlice>>> ReadFromWorkers(
             ", expected ", ranges[r].num_elements));
       }
     }
-    if (!status.ok()) return WorkerError(context, worker_idx[i], status);
+    if (!status.ok()) return ReportIfLost(context, worker_idx[i], status);
     results.push_back(*std::move(answers[i]));
   }
   return results;
@@ -180,7 +180,7 @@ absl::Status WriteToWorkers(const ExchangeContext& context,
   const std::vector<absl::Status> answers = fan_out.Wait();
   for (size_t i = 0; i < answers.size(); ++i) {
     if (!answers[i].ok())
-      return WorkerError(context, worker_idx[i], answers[i]);
+      return ReportIfLost(context, worker_idx[i], answers[i]);
   }
   return absl::OkStatus();
 }

@@ -121,7 +121,7 @@ absl::StatusOr<double> PrepareExperts(const ExchangeContext& context,
   for (size_t w = 0; w < answers.size(); ++w) {
     if (answers[w].ok()) continue;
     const absl::Status error =
-        WorkerError(context, static_cast<int32_t>(w), answers[w].status());
+        ReportIfLost(context, static_cast<int32_t>(w), answers[w].status());
     if (first_error.ok()) first_error = error;
   }
   SWITCHYARD_RETURN_IF_ERROR(first_error);

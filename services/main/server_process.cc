@@ -3,11 +3,13 @@
 #include <sys/prctl.h>
 
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 
@@ -43,8 +45,12 @@ void StopSignals::LetNextOneKill() const {
   const sigset_t set = StopSet();
   // timeout(1) and others signal the process and then its group: what comes
   // within 100 ms is the same wish.
-  constexpr timespec kSameWish = {0, 100'000'000};
-  while (sigtimedwait(&set, nullptr, &kSameWish) > 0) {
+  constexpr int64_t kSameWishUs = 100'000;
+  const Stopwatch stopwatch;
+  for (int64_t left_us = kSameWishUs; left_us > 0;
+       left_us = kSameWishUs - stopwatch.ElapsedUs()) {
+    const timespec left = {0, left_us * 1000};
+    sigtimedwait(&set, nullptr, &left);
   }
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }

@@ -11,13 +11,18 @@ bool OutboundCalls::Add(std::shared_ptr<grpc::ClientContext> call) {
   MutexLock lock(mutex_);
   if (closed_) return false;
   calls_.insert(std::move(call));
+  ++num_calls_;
   return true;
 }
 
-void OutboundCalls::Remove(const std::shared_ptr<grpc::ClientContext>& call) {
+void OutboundCalls::Remove(std::shared_ptr<grpc::ClientContext> call) {
+  {
+    MutexLock lock(mutex_);
+    calls_.erase(call);
+  }
+  call.reset();  // Outside of the lock: more may go with it.
   MutexLock lock(mutex_);
-  calls_.erase(call);
-  if (calls_.empty()) empty_.NotifyAll();
+  if (--num_calls_ == 0) empty_.NotifyAll();
 }
 
 void OutboundCalls::CancelAll() {
@@ -37,7 +42,7 @@ bool OutboundCalls::WaitUntilEmpty(absl::Duration timeout) {
   Clock& clock = Clock::Real();
   const absl::Time until = clock.Now() + timeout;
   MutexLock lock(mutex_);
-  while (!calls_.empty()) {
+  while (num_calls_ > 0) {
     const absl::Duration left = until - clock.Now();
     if (left <= absl::ZeroDuration()) return false;
     empty_.WaitFor(mutex_, left);

@@ -143,7 +143,7 @@ TEST_F(UpTest, LayersAreCreatedCalledAndDeletedFromTheCommandLine) {
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("moe    SERVING        4  linear 4-4  1"),
-                    HasSubstr("\"shape\": [\"1\",\"4\"]"),
+                    HasSubstr("\"shape\": [\"1\", \"4\"]"),
                     HasSubstr("\"floatValues\": ["),
                     HasSubstr("1 token, 0 dropped routes (0.0 %)"),
                     HasSubstr("deleted layer moe\nThere is no layer.\n")));

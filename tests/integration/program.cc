@@ -54,8 +54,9 @@ std::string SwitchyardBinary() { return SWITCHYARD_BINARY; }
 std::string GatewayBinary() { return SWITCHYARD_GATEWAY_BINARY; }
 std::string WorkerBinary() { return SWITCHYARD_WORKER_BINARY; }
 
+ProgramTest::ProgramTest() : events_(EventWaiter::Create().value()) {}
+
 void ProgramTest::SetUp() {
-  ASSERT_OK_AND_ASSIGN(events_, EventWaiter::Create());
   directory_ = absl::StrCat(::testing::TempDir(), "/switchyard_", getpid());
   std::filesystem::create_directories(directory_);
 }

@@ -32,6 +32,8 @@ struct ProgramResult {
 // collects what they print in files of its own.
 class ProgramTest : public ::testing::Test {
  protected:
+  // Takes the signals before a member of a derived class can start threads.
+  ProgramTest();
   void SetUp() override;
   void TearDown() override;
 

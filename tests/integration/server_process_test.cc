@@ -2,15 +2,19 @@
 // they are configured, how they end.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_testing.h"
 #include "tests/integration/program.h"
 
@@ -91,6 +95,63 @@ TEST_F(ServerProcessTest, ExitsWithItsParentWhereAsked) {
   pollfd end_of_file = {alive[0], POLLIN, 0};
   EXPECT_EQ(poll(&end_of_file, 1, 30'000), 1) << "the gateway lives on";
   close(alive[0]);
+}
+
+// A health watch, a call that stays open until the server cancels it.
+class OpenWatch {
+ public:
+  explicit OpenWatch(const std::string& address)
+      : stub_(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials())) {
+    context_.set_deadline(absl::ToChronoTime(Clock::Real().Now() + kLong));
+    call_ =
+        stub_.Call(&context_, "/grpc.health.v1.Health/Watch", &queue_, nullptr);
+    AwaitOne();
+    // An empty HealthCheckRequest: the health of the whole server.
+    grpc::Slice nothing;
+    call_->WriteLast(grpc::ByteBuffer(&nothing, 1), grpc::WriteOptions(),
+                     nullptr);
+    AwaitOne();
+    call_->Read(&answer_, nullptr);
+    is_open_ = AwaitOne();
+  }
+  ~OpenWatch() {
+    context_.TryCancel();
+    grpc::Status status;
+    call_->Finish(&status, nullptr);
+    AwaitOne();
+  }
+  bool is_open() const { return is_open_; }
+
+ private:
+  bool AwaitOne() {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue_.Next(&tag, &ok) && ok;
+  }
+
+  grpc::GenericStub stub_;
+  grpc::CompletionQueue queue_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  grpc::ByteBuffer answer_;
+  bool is_open_ = false;
+};
+
+TEST_F(ServerProcessTest, TheSecondSignalEndsAShutdownThatWaits) {
+  std::string line;
+  ASSERT_OK_AND_ASSIGN(ChildProcess gateway,
+                       StartGateway({"--shutdown-grace-ms", "600000"}, line));
+  const OpenWatch watch(Field(line, "grpc"));
+  ASSERT_TRUE(watch.is_open());
+  gateway.Signal(SIGTERM);
+  ASSERT_TRUE(Eventually(
+      [&] { return ErrorText().find("shutting down") != std::string::npos; }));
+  EXPECT_TRUE(Eventually([&] {
+    gateway.Signal(SIGINT);
+    return gateway.Poll().has_value();
+  }));
+  EXPECT_EQ(WaitForCode(gateway), 128 + SIGINT);
 }
 
 TEST_F(ServerProcessTest, ATakenPortIsAnErrorThatNamesIt) {
