@@ -29,7 +29,15 @@ std::string FormatStatus(const ClusterStatus& status, const ReportStyle& style);
 // One line for each layer.
 std::string FormatLayerList(const std::vector<LayerStatus>& layers,
                             bool with_colour);
-// For programs: docs/cli.md lists the fields.
+// For programs. Fields are named as in gateway.proto and registry.proto:
+//   gateway, generation,
+//   workers[]: worker_id, address, metrics_address, state (UP, LOST, LEFT),
+//     state_reason, since_renewal_ms
+//   layers[]: name, state (SERVING, LOST_EXPERTS), state_reason, expert_kind,
+//     hidden_size, num_experts, k, step, num_open_microbatches,
+//     placement_version, tokens, dropped_routes, aux_loss,
+//     experts[]: expert_id, worker_ids, tokens, train_tokens
+//     workers[]: worker_id, routes
 nlohmann::ordered_json StatusToJson(const ClusterStatus& status);
 
 }  // namespace switchyard

@@ -14,7 +14,9 @@ struct ProcessFlags {
   std::string log_level = "info";
   // Time that calls in progress get to end in.
   absl::Duration shutdown_grace = absl::Seconds(5);
-  // Stop, as on SIGTERM, when the process that started this one ends.
+  // Stop, as on SIGTERM, when the process that started this one ends. A parent
+  // that was gone before this process could ask for that is not noticed;
+  // `switchyard up` has its own way, without that gap.
   bool exit_with_parent = false;
 };
 
