@@ -17,7 +17,8 @@ Worker& SmallWorker() {
     options.worker_id = "w0";
     options.max_parameter_bytes = 1 << 20;
     options.max_kept_activation_bytes = 1 << 20;
-    return new Worker(options, Clock::Real(), *new prometheus::Registry);
+    static auto* const metrics = new prometheus::Registry;
+    return new Worker(options, Clock::Real(), *metrics);
   }();
   return *worker;
 }
