@@ -114,7 +114,7 @@ TEST_F(ChildProcessTest, EnvironmentWithoutDropsByPrefix) {
 // not be stopped.
 TEST_F(ChildProcessTest, DoesNotInheritOurBlockedSignals) {
   ASSERT_OK_AND_ASSIGN(ChildProcess child,
-                       ChildProcess::Start(Shell("echo up; exec cat")));
+                       ChildProcess::Start(Shell("echo up; exec sleep 60")));
   ASSERT_OK(WaitForLine(child, *events_));
   child.Signal(SIGTERM);
   const std::optional<ExitStatus> end = WaitForEnd(child, *events_);
