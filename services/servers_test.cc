@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "client/gateway_client.h"
 #include "common/base/status_testing.h"
+#include "common/tensor/float_formats.h"
 #include "services/gateway_server.h"
 #include "services/rpc/address.h"
 #include "services/rpc/channel.h"
@@ -152,7 +153,7 @@ TEST(ServersTest, AnswerInTheDtypeOfTheRequest) {
   // x has no more than 8 bits: the same y, rounded on its way back.
   for (size_t i = 0; i < exact.y.values().size(); ++i) {
     EXPECT_EQ(rounded.y.values()[i],
-              wire::FromBFloat16(wire::ToBFloat16(exact.y.values()[i])));
+              FromBFloat16(ToBFloat16(exact.y.values()[i])));
   }
   EXPECT_NE(rounded.y.values(), exact.y.values());
 }

@@ -24,7 +24,7 @@ enum class WorkerState { kUp, kLost, kLeft };
 struct PlacementMap {
   // From 1.
   uint64_t version = 1;
-  // [num_experts]: ids of the workers with a replica; empty: lost.
+  // [num_hosted_experts]: ids of the workers with a replica; empty: lost.
   std::vector<std::vector<std::string>> expert_workers;
 };
 
@@ -64,11 +64,15 @@ struct ForwardRequest {
   std::vector<bool> used_tokens;
   // [..., hidden_size].
   Tensor x;
+  // [tokens * k] of a client that routed itself; empty: the layer routes.
+  std::vector<int32_t> topk_ids;
+  std::vector<float> topk_weights;
 };
 
 struct ForwardResult {
   Tensor y;
   float aux_loss = 0;
+  std::vector<float> aux_loss_terms;
   std::vector<int64_t> expert_counts;
   std::vector<int64_t> kept_counts;
   int64_t capacity = 0;
@@ -88,6 +92,8 @@ struct BackwardRequest {
 
 struct BackwardResult {
   Tensor grad_x;
+  // Where the client routed.
+  std::vector<float> grad_topk_weights;
   Timing timing;
 };
 

@@ -9,6 +9,11 @@ namespace switchyard {
 
 Tensor InitialParameter(const ParameterSpec& parameter, uint64_t seed) {
   Tensor value = Tensor::Uninitialized(parameter.shape);
+  if (parameter.fan_in == 0) {
+    std::fill(value.values().begin(), value.values().end(),
+              parameter.initial_value);
+    return value;
+  }
   const float bound = 1.0f / std::sqrt(static_cast<float>(parameter.fan_in));
   const PhiloxStream random(MakePhiloxKey(seed, parameter.name), 0, 0);
   const int64_t num_elements = value.num_elements();

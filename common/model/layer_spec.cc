@@ -1,26 +1,22 @@
 #include "common/model/layer_spec.h"
 
-#include <cmath>
+#include <set>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "common/model/parameters.h"
+#include "common/model/spec_checks.h"
 
 namespace switchyard {
 namespace {
 
-constexpr int64_t kMaxWidth = int64_t{1} << 20;
 constexpr int64_t kMaxExperts = int64_t{1} << 16;
 constexpr size_t kMaxNameLength = 128;
-
-template <typename T>
-absl::Status Refuse(absl::string_view field, const T& got,
-                    absl::string_view expected) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("spec.", field, ": got ", got, ", expected ", expected));
-}
+constexpr size_t kMaxParameterDTypes = 64;
 
 absl::Status ValidateName(const std::string& name) {
   bool valid = !name.empty() && name.size() <= kMaxNameLength;
@@ -29,59 +25,79 @@ absl::Status ValidateName(const std::string& name) {
                       c == '.' || c == '_' || c == '/' || c == '-');
   }
   if (valid) return absl::OkStatus();
-  return Refuse("name", absl::StrCat("'", absl::CHexEscape(name), "'"),
-                "1 to 128 characters out of [A-Za-z0-9._/-]");
-}
-
-absl::Status ValidateRange(absl::string_view field, int64_t value, int64_t low,
-                           int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return Refuse(field, value, absl::StrCat(low, " to ", high));
-}
-
-absl::Status ValidateNonNegative(absl::string_view field, float value) {
-  if (std::isfinite(value) && value >= 0) return absl::OkStatus();
-  return Refuse(field, value, "a finite number >= 0");
-}
-
-absl::Status ValidatePositive(absl::string_view field, float value) {
-  if (std::isfinite(value) && value > 0) return absl::OkStatus();
-  return Refuse(field, value, "a finite number > 0");
-}
-
-absl::Status ValidateBelowOne(absl::string_view field, float value) {
-  if (value >= 0 && value < 1) return absl::OkStatus();
-  return Refuse(field, value, "a number in [0, 1)");
+  return RefuseField("name", absl::StrCat("'", absl::CHexEscape(name), "'"),
+                     "1 to 128 characters out of [A-Za-z0-9._/-]");
 }
 
 absl::Status ValidateCapacity(const CapacitySpec& capacity) {
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidatePositive("capacity.capacity_factor", capacity.capacity_factor));
+      CheckPositive("capacity.capacity_factor", capacity.capacity_factor));
   if (capacity.eval_capacity_factor.has_value()) {
-    SWITCHYARD_RETURN_IF_ERROR(ValidatePositive(
-        "capacity.eval_capacity_factor", *capacity.eval_capacity_factor));
+    SWITCHYARD_RETURN_IF_ERROR(CheckPositive("capacity.eval_capacity_factor",
+                                             *capacity.eval_capacity_factor));
   }
-  return ValidateRange("capacity.min_capacity", capacity.min_capacity, 0,
-                       int64_t{1} << 40);
+  SWITCHYARD_RETURN_IF_ERROR(CheckRange(
+      "capacity.min_capacity", capacity.min_capacity, 0, int64_t{1} << 40));
+  return CheckRange("capacity.local_group_tokens", capacity.local_group_tokens,
+                    0, int64_t{1} << 31);
+}
+
+absl::Status ValidateDenseBranch(const LayerSpec& spec) {
+  if (!spec.dense_branch.has_value()) return absl::OkStatus();
+  if (spec.gate.weight_application == WeightApplication::kInput &&
+      spec.dense_branch->mix != BranchMix::kSum) {
+    return RefuseField("dense_branch.mix", "a weighted one",
+                       "SUM where gate.weight_application is INPUT");
+  }
+  return ValidateExpert(spec.dense_branch->expert, "dense_branch.expert");
+}
+
+absl::Status ValidateParameterDTypes(const LayerSpec& spec) {
+  if (spec.parameter_dtypes.size() > kMaxParameterDTypes) {
+    return RefuseField("parameter_dtypes",
+                       absl::StrCat(spec.parameter_dtypes.size(), " entries"),
+                       absl::StrCat("at most ", kMaxParameterDTypes));
+  }
+  std::set<std::string> known = ParameterPatterns(spec);
+  for (size_t i = 0; i < spec.parameter_dtypes.size(); ++i) {
+    const std::string& name = spec.parameter_dtypes[i].parameter;
+    if (known.erase(name) == 1) continue;
+    return RefuseField(
+        absl::StrCat("parameter_dtypes[", i, "].parameter"),
+        absl::StrCat("'", absl::CHexEscape(name.substr(0, 128)), "'"),
+        "the name of a parameter, * for the expert id, each once");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateOrigin(const LayerSpec& spec) {
+  if (!spec.origin.has_value()) return absl::OkStatus();
+  constexpr size_t kMaxLength = 256;
+  if (spec.origin->model_type.size() > kMaxLength ||
+      spec.origin->module.size() > kMaxLength) {
+    return RefuseField("origin", "a text of more than 256 characters",
+                       "at most 256");
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ValidateSgd(const SgdSpec& sgd) {
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidateBelowOne("optimizer.sgd.momentum", sgd.momentum));
-  return ValidateNonNegative("optimizer.sgd.weight_decay", sgd.weight_decay);
+      CheckBelowOne("optimizer.sgd.momentum", sgd.momentum));
+  return CheckNonNegative("optimizer.sgd.weight_decay", sgd.weight_decay);
 }
 
 absl::Status ValidateAdam(const AdamSpec& adam) {
   const absl::string_view prefix =
       adam.decoupled ? "optimizer.adamw." : "optimizer.adam.";
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidateBelowOne(absl::StrCat(prefix, "beta1"), adam.beta1));
+      CheckBelowOne(absl::StrCat(prefix, "beta1"), adam.beta1));
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidateBelowOne(absl::StrCat(prefix, "beta2"), adam.beta2));
+      CheckBelowOne(absl::StrCat(prefix, "beta2"), adam.beta2));
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidatePositive(absl::StrCat(prefix, "epsilon"), adam.epsilon));
-  return ValidateNonNegative(absl::StrCat(prefix, "weight_decay"),
-                             adam.weight_decay);
+      CheckPositive(absl::StrCat(prefix, "epsilon"), adam.epsilon));
+  return CheckNonNegative(absl::StrCat(prefix, "weight_decay"),
+                          adam.weight_decay);
 }
 
 }  // namespace
@@ -89,27 +105,24 @@ absl::Status ValidateAdam(const AdamSpec& adam) {
 absl::Status Validate(const LayerSpec& spec) {
   SWITCHYARD_RETURN_IF_ERROR(ValidateName(spec.name));
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidateRange("hidden_size", spec.hidden_size, 1, kMaxWidth));
+      CheckRange("hidden_size", spec.hidden_size, 1, kMaxWidth));
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidateRange("num_experts", spec.num_experts, 1, kMaxExperts));
-  if (const auto* mlp = std::get_if<MlpExpertSpec>(&spec.expert)) {
-    SWITCHYARD_RETURN_IF_ERROR(
-        ValidateRange("expert.mlp.ffn_size", mlp->ffn_size, 1, kMaxWidth));
-  }
-  if (spec.gate.k < 1 || spec.gate.k > spec.num_experts) {
-    return Refuse("gate.k", spec.gate.k,
-                  absl::StrCat("1 to num_experts (", spec.num_experts, ")"));
-  }
+      CheckRange("num_experts", spec.num_experts, 1, kMaxExperts));
+  SWITCHYARD_RETURN_IF_ERROR(ValidateExpert(spec.expert, "expert"));
+  SWITCHYARD_RETURN_IF_ERROR(ValidateGate(spec.gate, spec.num_experts));
   SWITCHYARD_RETURN_IF_ERROR(ValidateCapacity(spec.capacity));
   SWITCHYARD_RETURN_IF_ERROR(
-      ValidateNonNegative("aux_loss_coefficient", spec.aux_loss_coefficient));
+      CheckNonNegative("aux_loss_coefficient", spec.aux_loss_coefficient));
   if (const auto* sgd = std::get_if<SgdSpec>(&spec.optimizer)) {
     SWITCHYARD_RETURN_IF_ERROR(ValidateSgd(*sgd));
   } else {
     SWITCHYARD_RETURN_IF_ERROR(
         ValidateAdam(std::get<AdamSpec>(spec.optimizer)));
   }
-  return ValidateRange("ep_size", spec.ep_size, 0, spec.num_experts);
+  SWITCHYARD_RETURN_IF_ERROR(ValidateDenseBranch(spec));
+  SWITCHYARD_RETURN_IF_ERROR(ValidateParameterDTypes(spec));
+  SWITCHYARD_RETURN_IF_ERROR(ValidateOrigin(spec));
+  return CheckRange("ep_size", spec.ep_size, 0, spec.num_experts);
 }
 
 }  // namespace switchyard

@@ -7,30 +7,16 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "common/model/expert_spec.h"
+#include "common/model/gate_spec.h"
+#include "common/tensor/dtype.h"
 
 namespace switchyard {
 
-enum class Activation { kRelu, kGelu, kGeluTanh };
-enum class NoisePolicy { kNone, kJitter, kRSample };
-enum class DropPolicy { kProbs, kPosition };
 enum class Mode { kTrain, kEval };
-
-struct LinearExpertSpec {};
-struct MlpExpertSpec {
-  int64_t ffn_size = 0;
-  Activation activation = Activation::kRelu;
-};
-using ExpertSpec = std::variant<LinearExpertSpec, MlpExpertSpec>;
-
-struct GateSpec {
-  int32_t k = 1;
-  NoisePolicy noise_policy = NoisePolicy::kNone;
-  bool use_rts = true;
-  bool second_expert_sampling = false;
-  DropPolicy drop_policy = DropPolicy::kProbs;
-};
 
 struct CapacitySpec {
   float capacity_factor = 1.0f;
@@ -39,6 +25,32 @@ struct CapacitySpec {
   int64_t min_capacity = 4;
   // false: train mode is dropless too.
   bool drop_tokens = true;
+  // Tokens of one local group; 0: the whole request is one.
+  int64_t local_group_tokens = 0;
+};
+
+// How the dense branch joins the experts' sum.
+enum class BranchMix { kSum, kSigmoidGate, kCoefficients, kScale };
+
+// A dense expert that every token takes: shared experts, the residual MLP.
+struct DenseBranchSpec {
+  ExpertSpec expert;
+  BranchMix mix = BranchMix::kSum;
+};
+
+// The dtype in which a parameter is stored.
+struct ParameterDType {
+  // Its name, with `*` for the expert id.
+  std::string parameter;
+  DType dtype = DType::kFloat32;
+};
+
+// Where an imported layer came from.
+struct HuggingFaceOrigin {
+  // `model_type` of config.json.
+  std::string model_type;
+  // Path of the MoE block in the model, e.g. "model.layers.3.mlp".
+  std::string module;
 };
 
 struct SgdSpec {
@@ -68,6 +80,25 @@ struct LayerSpec {
   // 0: all workers present at creation.
   int32_t ep_size = 0;
   bool exact_combine = false;
+  std::optional<DenseBranchSpec> dense_branch;
+  // Refuses training and keeps neither gradients nor optimizer state.
+  bool inference_only = false;
+  // Parameters that are not named are float32.
+  std::vector<ParameterDType> parameter_dtypes;
+  std::optional<HuggingFaceOrigin> origin;
+
+  // The expert id of the dense branch: one past the routed experts.
+  int32_t branch_id() const { return num_experts; }
+  // Experts that workers host: the routed ones and the dense branch.
+  int32_t num_hosted_experts() const {
+    return num_experts + (dense_branch.has_value() ? 1 : 0);
+  }
+  // What expert `expert_id`, which may be branch_id(), computes.
+  const ExpertSpec& expert_of(int32_t expert_id) const {
+    return dense_branch.has_value() && expert_id == branch_id()
+               ? dense_branch->expert
+               : expert;
+  }
 };
 
 // INVALID_ARGUMENT naming the first field that is out of its range.

@@ -32,6 +32,8 @@ double ReferenceActivation(Activation activation, double x) {
     case Activation::kGeluTanh:
       return 0.5 * x *
              (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::kSilu:
+      return x / (1 + std::exp(-x));
   }
   return 0;
 }

@@ -20,7 +20,7 @@ std::vector<float> CopyRange(const Tensor& tensor, int64_t offset,
 
 Gate::Gate(const LayerSpec& spec)
     : spec_(spec),
-      weight_(InitialParameter(GateParameter(spec), spec.seed)),
+      weight_(InitialParameter(GateParameters(spec)[0], spec.seed)),
       optimizer_state_(MakeOptimizerState(spec.optimizer, weight_.shape())),
       gradient_(Tensor::Zeros(weight_.shape())) {}
 

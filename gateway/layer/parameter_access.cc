@@ -249,7 +249,7 @@ absl::Status WriteParameterSlices(const ExchangeContext& context, Gate& gate,
     SWITCHYARD_RETURN_IF_ERROR(
         WriteToWorkers(context, workers, slices, ParameterKind::kValue));
   }
-  const std::string gate_name = GateParameter(context.spec).name;
+  const std::string gate_name = GateParameters(context.spec)[0].name;
   for (const ParameterSlice& slice : request.slices) {
     if (slice.name == gate_name) gate.WriteWeight(slice.offset, slice.values);
   }

@@ -104,6 +104,8 @@ absl::StatusOr<ForwardRequest> Decode(const v1::ForwardRequest& message) {
   request.return_routes = message.return_routes();
   request.allow_non_finite = message.allow_non_finite();
   request.used_tokens = ToVector(message.used_tokens());
+  request.topk_ids = ToVector(message.topk_ids());
+  request.topk_weights = ToVector(message.topk_weights());
   SWITCHYARD_ASSIGN_OR_RETURN(request.x, DecodeTensor(message.x(), "x"));
   return request;
 }
@@ -119,6 +121,8 @@ v1::ForwardRequest Encode(const ForwardRequest& request, v1::DType dtype) {
   message.set_return_routes(request.return_routes);
   message.set_allow_non_finite(request.allow_non_finite);
   Assign(request.used_tokens, message.mutable_used_tokens());
+  Assign(request.topk_ids, message.mutable_topk_ids());
+  Assign(request.topk_weights, message.mutable_topk_weights());
   *message.mutable_x() = EncodeTensor(request.x, dtype);
   return message;
 }
@@ -127,6 +131,7 @@ absl::StatusOr<ForwardResult> Decode(const v1::ForwardResponse& message) {
   ForwardResult result;
   SWITCHYARD_ASSIGN_OR_RETURN(result.y, DecodeTensor(message.y(), "y"));
   result.aux_loss = message.aux_loss();
+  result.aux_loss_terms = ToVector(message.aux_loss_terms());
   result.expert_counts = ToVector(message.expert_counts());
   result.kept_counts = ToVector(message.kept_counts());
   result.capacity = message.capacity();
@@ -143,6 +148,7 @@ v1::ForwardResponse Encode(const ForwardResult& result, v1::DType dtype) {
   v1::ForwardResponse message;
   *message.mutable_y() = EncodeTensor(result.y, dtype);
   message.set_aux_loss(result.aux_loss);
+  Assign(result.aux_loss_terms, message.mutable_aux_loss_terms());
   Assign(result.expert_counts, message.mutable_expert_counts());
   Assign(result.kept_counts, message.mutable_kept_counts());
   message.set_capacity(result.capacity);
@@ -180,6 +186,7 @@ absl::StatusOr<BackwardResult> Decode(const v1::BackwardResponse& message) {
   BackwardResult result;
   SWITCHYARD_ASSIGN_OR_RETURN(result.grad_x,
                               DecodeTensor(message.grad_x(), "grad_x"));
+  result.grad_topk_weights = ToVector(message.grad_topk_weights());
   result.timing = DecodeTiming(message.timing());
   return result;
 }
@@ -187,6 +194,7 @@ absl::StatusOr<BackwardResult> Decode(const v1::BackwardResponse& message) {
 v1::BackwardResponse Encode(const BackwardResult& result, v1::DType dtype) {
   v1::BackwardResponse message;
   *message.mutable_grad_x() = EncodeTensor(result.grad_x, dtype);
+  Assign(result.grad_topk_weights, message.mutable_grad_topk_weights());
   EncodeTiming(result.timing, *message.mutable_timing());
   return message;
 }

@@ -4,107 +4,48 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
+#include "services/wire/enum_table.h"
+#include "services/wire/gate_codec.h"
 
 namespace switchyard::wire {
 namespace {
 
-absl::Status RefuseEnum(absl::string_view field, int got,
-                        absl::string_view type) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "spec.", field, ": got ", got, ", expected a value of ", type));
+constexpr EnumTable<BranchMix, v1::DenseBranch::Mix, 4> kBranchMixes = {{
+    {BranchMix::kSum, v1::DenseBranch::MIX_SUM},
+    {BranchMix::kSigmoidGate, v1::DenseBranch::MIX_SIGMOID_GATE},
+    {BranchMix::kCoefficients, v1::DenseBranch::MIX_COEFFICIENTS},
+    {BranchMix::kScale, v1::DenseBranch::MIX_SCALE},
+}};
+constexpr EnumTable<DType, v1::DType, 3> kDTypes = {{
+    {DType::kFloat32, v1::DTYPE_FLOAT32},
+    {DType::kBFloat16, v1::DTYPE_BFLOAT16},
+    {DType::kFloat16, v1::DTYPE_FLOAT16},
+}};
+
+absl::StatusOr<DenseBranchSpec> DecodeDenseBranch(
+    const v1::DenseBranch& message) {
+  DenseBranchSpec branch;
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      branch.expert, DecodeExpert(message.expert(), "dense_branch.expert"));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      branch.mix, DecodeEnum(kBranchMixes, message.mix(),
+                             std::optional<BranchMix>(BranchMix::kSum),
+                             "dense_branch.mix", "DenseBranch.Mix"));
+  return branch;
 }
 
-absl::StatusOr<Activation> DecodeActivation(v1::Activation activation) {
-  switch (activation) {
-    case v1::ACTIVATION_UNSPECIFIED:
-    case v1::ACTIVATION_RELU:
-      return Activation::kRelu;
-    case v1::ACTIVATION_GELU:
-      return Activation::kGelu;
-    case v1::ACTIVATION_GELU_TANH:
-      return Activation::kGeluTanh;
-    default:
-      return RefuseEnum("expert.mlp.activation", activation, "Activation");
+absl::StatusOr<std::vector<ParameterDType>> DecodeParameterDTypes(
+    const v1::LayerSpec& message) {
+  std::vector<ParameterDType> dtypes;
+  for (const v1::ParameterDType& entry : message.parameter_dtypes()) {
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        const DType dtype,
+        DecodeEnum(kDTypes, entry.dtype(), std::optional<DType>(),
+                   absl::StrCat("parameter_dtypes[", dtypes.size(), "].dtype"),
+                   "DType"));
+    dtypes.push_back({.parameter = entry.parameter(), .dtype = dtype});
   }
-}
-
-v1::Activation EncodeActivation(Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return v1::ACTIVATION_RELU;
-    case Activation::kGelu:
-      return v1::ACTIVATION_GELU;
-    case Activation::kGeluTanh:
-      return v1::ACTIVATION_GELU_TANH;
-  }
-  return v1::ACTIVATION_UNSPECIFIED;
-}
-
-absl::StatusOr<NoisePolicy> DecodeNoise(v1::NoisePolicy policy) {
-  switch (policy) {
-    case v1::NOISE_POLICY_NONE:
-      return NoisePolicy::kNone;
-    case v1::NOISE_POLICY_JITTER:
-      return NoisePolicy::kJitter;
-    case v1::NOISE_POLICY_RSAMPLE:
-      return NoisePolicy::kRSample;
-    default:
-      return RefuseEnum("gate.noise_policy", policy, "NoisePolicy");
-  }
-}
-
-v1::NoisePolicy EncodeNoise(NoisePolicy policy) {
-  switch (policy) {
-    case NoisePolicy::kNone:
-      return v1::NOISE_POLICY_NONE;
-    case NoisePolicy::kJitter:
-      return v1::NOISE_POLICY_JITTER;
-    case NoisePolicy::kRSample:
-      return v1::NOISE_POLICY_RSAMPLE;
-  }
-  return v1::NOISE_POLICY_NONE;
-}
-
-absl::StatusOr<DropPolicy> DecodeDrop(v1::DropPolicy policy) {
-  switch (policy) {
-    case v1::DROP_POLICY_UNSPECIFIED:
-    case v1::DROP_POLICY_PROBS:
-      return DropPolicy::kProbs;
-    case v1::DROP_POLICY_POSITION:
-      return DropPolicy::kPosition;
-    default:
-      return RefuseEnum("gate.drop_policy", policy, "DropPolicy");
-  }
-}
-
-absl::StatusOr<ExpertSpec> DecodeExpert(const v1::ExpertSpec& message) {
-  switch (message.kind_case()) {
-    case v1::ExpertSpec::kLinear:
-      return LinearExpertSpec{};
-    case v1::ExpertSpec::kMlp: {
-      MlpExpertSpec mlp;
-      mlp.ffn_size = message.mlp().ffn_size();
-      SWITCHYARD_ASSIGN_OR_RETURN(mlp.activation,
-                                  DecodeActivation(message.mlp().activation()));
-      return mlp;
-    }
-    case v1::ExpertSpec::KIND_NOT_SET:
-      break;
-  }
-  return absl::InvalidArgumentError(
-      "spec.expert: got no kind, expected linear or mlp");
-}
-
-absl::StatusOr<GateSpec> DecodeGate(const v1::GateSpec& message) {
-  GateSpec gate;
-  if (message.k() != 0) gate.k = message.k();
-  SWITCHYARD_ASSIGN_OR_RETURN(gate.noise_policy,
-                              DecodeNoise(message.noise_policy()));
-  if (message.has_use_rts()) gate.use_rts = message.use_rts();
-  gate.second_expert_sampling = message.second_expert_sampling();
-  SWITCHYARD_ASSIGN_OR_RETURN(gate.drop_policy,
-                              DecodeDrop(message.drop_policy()));
-  return gate;
+  return dtypes;
 }
 
 CapacitySpec DecodeCapacity(const v1::CapacitySpec& message) {
@@ -119,6 +60,7 @@ CapacitySpec DecodeCapacity(const v1::CapacitySpec& message) {
     capacity.min_capacity = message.min_capacity();
   }
   if (message.has_drop_tokens()) capacity.drop_tokens = message.drop_tokens();
+  capacity.local_group_tokens = message.local_group_tokens();
   return capacity;
 }
 
@@ -182,25 +124,6 @@ void EncodeOptimizer(const OptimizerSpec& optimizer,
   }
 }
 
-void EncodeExpert(const ExpertSpec& expert, v1::ExpertSpec& message) {
-  if (const auto* mlp = std::get_if<MlpExpertSpec>(&expert)) {
-    message.mutable_mlp()->set_ffn_size(mlp->ffn_size);
-    message.mutable_mlp()->set_activation(EncodeActivation(mlp->activation));
-  } else {
-    message.mutable_linear();
-  }
-}
-
-void EncodeGate(const GateSpec& gate, v1::GateSpec& message) {
-  message.set_k(gate.k);
-  message.set_noise_policy(EncodeNoise(gate.noise_policy));
-  message.set_use_rts(gate.use_rts);
-  message.set_second_expert_sampling(gate.second_expert_sampling);
-  message.set_drop_policy(gate.drop_policy == DropPolicy::kPosition
-                              ? v1::DROP_POLICY_POSITION
-                              : v1::DROP_POLICY_PROBS);
-}
-
 void EncodeCapacity(const CapacitySpec& capacity, v1::CapacitySpec& message) {
   message.set_capacity_factor(capacity.capacity_factor);
   if (capacity.eval_capacity_factor.has_value()) {
@@ -208,6 +131,7 @@ void EncodeCapacity(const CapacitySpec& capacity, v1::CapacitySpec& message) {
   }
   message.set_min_capacity(capacity.min_capacity);
   message.set_drop_tokens(capacity.drop_tokens);
+  message.set_local_group_tokens(capacity.local_group_tokens);
 }
 
 }  // namespace
@@ -217,7 +141,8 @@ absl::StatusOr<LayerSpec> Decode(const v1::LayerSpec& message) {
   spec.name = message.name();
   spec.hidden_size = message.hidden_size();
   spec.num_experts = message.num_experts();
-  SWITCHYARD_ASSIGN_OR_RETURN(spec.expert, DecodeExpert(message.expert()));
+  SWITCHYARD_ASSIGN_OR_RETURN(spec.expert,
+                              DecodeExpert(message.expert(), "expert"));
   SWITCHYARD_ASSIGN_OR_RETURN(spec.gate, DecodeGate(message.gate()));
   spec.capacity = DecodeCapacity(message.capacity());
   spec.aux_loss_coefficient = message.aux_loss_coefficient();
@@ -225,6 +150,17 @@ absl::StatusOr<LayerSpec> Decode(const v1::LayerSpec& message) {
   spec.seed = message.seed();
   spec.ep_size = message.ep_size();
   spec.exact_combine = message.exact_combine();
+  if (message.has_dense_branch()) {
+    SWITCHYARD_ASSIGN_OR_RETURN(spec.dense_branch,
+                                DecodeDenseBranch(message.dense_branch()));
+  }
+  spec.inference_only = message.inference_only();
+  SWITCHYARD_ASSIGN_OR_RETURN(spec.parameter_dtypes,
+                              DecodeParameterDTypes(message));
+  if (message.has_origin()) {
+    spec.origin = HuggingFaceOrigin{.model_type = message.origin().model_type(),
+                                    .module = message.origin().module()};
+  }
   SWITCHYARD_RETURN_IF_ERROR(Validate(spec));
   return spec;
 }
@@ -234,14 +170,29 @@ v1::LayerSpec Encode(const LayerSpec& spec) {
   message.set_name(spec.name);
   message.set_hidden_size(spec.hidden_size);
   message.set_num_experts(spec.num_experts);
-  EncodeExpert(spec.expert, *message.mutable_expert());
-  EncodeGate(spec.gate, *message.mutable_gate());
+  *message.mutable_expert() = EncodeExpert(spec.expert);
+  *message.mutable_gate() = EncodeGate(spec.gate);
   EncodeCapacity(spec.capacity, *message.mutable_capacity());
   message.set_aux_loss_coefficient(spec.aux_loss_coefficient);
   EncodeOptimizer(spec.optimizer, *message.mutable_optimizer());
   message.set_seed(spec.seed);
   message.set_ep_size(spec.ep_size);
   message.set_exact_combine(spec.exact_combine);
+  if (spec.dense_branch.has_value()) {
+    v1::DenseBranch& branch = *message.mutable_dense_branch();
+    *branch.mutable_expert() = EncodeExpert(spec.dense_branch->expert);
+    branch.set_mix(EncodeEnum(kBranchMixes, spec.dense_branch->mix));
+  }
+  message.set_inference_only(spec.inference_only);
+  for (const ParameterDType& entry : spec.parameter_dtypes) {
+    v1::ParameterDType& encoded = *message.add_parameter_dtypes();
+    encoded.set_parameter(entry.parameter);
+    encoded.set_dtype(EncodeEnum(kDTypes, entry.dtype));
+  }
+  if (spec.origin.has_value()) {
+    message.mutable_origin()->set_model_type(spec.origin->model_type);
+    message.mutable_origin()->set_module(spec.origin->module);
+  }
   return message;
 }
 

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/tensor/float_formats.h"
 
 namespace switchyard::wire {
 namespace {
@@ -96,12 +96,7 @@ void CopyElements(const v1::Tensor& message, absl::Span<float> values) {
   } else if (message.dtype() == v1::DTYPE_FLOAT32) {
     std::memcpy(values.data(), message.data().data(), message.data().size());
   } else {
-    const char* bytes = message.data().data();
-    for (size_t i = 0; i < values.size(); ++i) {
-      uint16_t bits;
-      std::memcpy(&bits, bytes + 2 * i, sizeof(bits));
-      values[i] = FromBFloat16(bits);
-    }
+    Widen(message.data().data(), DType::kBFloat16, values);
   }
 }
 
@@ -120,27 +115,11 @@ v1::Tensor EncodeBFloat16(absl::Span<const float> values) {
   message.set_dtype(v1::DTYPE_BFLOAT16);
   std::string& data = *message.mutable_data();
   data.resize(values.size() * 2);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t bits = ToBFloat16(values[i]);
-    std::memcpy(data.data() + 2 * i, &bits, sizeof(bits));
-  }
+  Narrow(values, DType::kBFloat16, data.data());
   return message;
 }
 
 }  // namespace
-
-uint16_t ToBFloat16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  // Rounding could carry a NaN's payload away and leave an infinity: make it
-  // quiet instead.
-  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  const uint32_t tie_to_even = (bits >> 16) & 1;
-  return static_cast<uint16_t>((bits + 0x7fff + tie_to_even) >> 16);
-}
-
-float FromBFloat16(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
 
 absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& message,
                                     absl::string_view field) {

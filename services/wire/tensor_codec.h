@@ -33,10 +33,6 @@ v1::ParameterSlice EncodeSlice(const ParameterSlice& slice);
 absl::StatusOr<ParameterKind> DecodeKind(v1::ParameterKind kind);
 v1::ParameterKind EncodeKind(ParameterKind kind);
 
-// To bfloat16: nearest, ties to even; a NaN stays one. And back, exactly.
-uint16_t ToBFloat16(float value);
-float FromBFloat16(uint16_t bits);
-
 }  // namespace switchyard::wire
 
 #endif  // SWITCHYARD_SERVICES_WIRE_TENSOR_CODEC_H_

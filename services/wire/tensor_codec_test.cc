@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_testing.h"
+#include "common/tensor/float_formats.h"
 
 namespace switchyard::wire {
 namespace {

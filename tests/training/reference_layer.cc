@@ -28,6 +28,8 @@ double Activate(Activation activation, double v) {
     case Activation::kGeluTanh:
       return 0.5 * v *
              (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+    case Activation::kSilu:
+      return v / (1 + std::exp(-v));
   }
   return 0;
 }

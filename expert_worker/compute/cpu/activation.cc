@@ -37,6 +37,13 @@ float GeluTanhDerivative(float x) {
   return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * du;
 }
 
+float Sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+float Silu(float x) { return x * Sigmoid(x); }
+float SiluDerivative(float x) {
+  const float s = Sigmoid(x);
+  return s * (1.0f + x * (1.0f - s));
+}
+
 template <float (*kFunction)(float)>
 void Map(absl::Span<const float> pre, float* out) {
   for (size_t i = 0; i < pre.size(); ++i) out[i] = kFunction(pre[i]);
@@ -57,6 +64,8 @@ void Activate(Activation activation, absl::Span<const float> pre, float* out) {
       return Map<Gelu>(pre, out);
     case Activation::kGeluTanh:
       return Map<GeluTanh>(pre, out);
+    case Activation::kSilu:
+      return Map<Silu>(pre, out);
   }
 }
 
@@ -69,6 +78,8 @@ void MultiplyByDerivative(Activation activation, absl::Span<const float> pre,
       return MapDerivative<GeluDerivative>(pre, grad);
     case Activation::kGeluTanh:
       return MapDerivative<GeluTanhDerivative>(pre, grad);
+    case Activation::kSilu:
+      return MapDerivative<SiluDerivative>(pre, grad);
   }
 }
 
