@@ -10,8 +10,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/command.h"
 #include "cli/dynamic_call.h"
+#include "cli/layer_export.h"
+#include "cli/layer_import.h"
 #include "cli/message_text.h"
 #include "cli/read_file.h"
 #include "cli/status_report.h"
@@ -96,6 +99,48 @@ absl::StatusOr<std::string> Delete(const LayerFlags& flags) {
   return absl::StrCat("deleted layer ", flags.name, "\n");
 }
 
+std::string FormatImport(const LayerImportReport& report) {
+  Table table({{"LAYER"},
+               {"EXPERTS", Align::kRight},
+               {"READ BY WORKERS", Align::kRight},
+               {"BYTES", Align::kRight}});
+  for (const ImportedLayer& layer : report.layers) {
+    table.AddRow({layer.name, absl::StrCat(layer.num_experts),
+                  absl::StrCat(layer.num_read_by_workers),
+                  GroupDigits(layer.num_bytes)});
+  }
+  std::string text = absl::StrCat(
+      "imported ", report.layers.size(),
+      report.layers.size() == 1 ? " layer" : " layers", " of family ",
+      report.family, "\n", table.ToString("", WantsColour(STDOUT_FILENO)));
+  for (const std::string& refusal : report.refusals) {
+    absl::StrAppend(&text, "streamed, because ", refusal, "\n");
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> Import(const LayerFlags& flags,
+                                   const LayerImportOptions& options) {
+  GatewayClient client(flags.connection.gateway,
+                       flags.connection.ToClientOptions());
+  SWITCHYARD_ASSIGN_OR_RETURN(const LayerImportReport report,
+                              ImportLayers(options, client));
+  return FormatImport(report);
+}
+
+absl::StatusOr<std::string> Export(const LayerFlags& flags,
+                                   const LayerExportOptions& options) {
+  GatewayClient client(flags.connection.gateway,
+                       flags.connection.ToClientOptions());
+  SWITCHYARD_ASSIGN_OR_RETURN(const LayerExportReport report,
+                              ExportLayers(options, client));
+  return absl::StrCat("exported ", report.num_layers,
+                      report.num_layers == 1 ? " layer" : " layers", ", ",
+                      report.num_tensors, " tensors, ",
+                      GroupDigits(report.num_bytes), " bytes to ",
+                      absl::StrJoin(report.files, ", "), "\n");
+}
+
 using Operation =
     std::function<absl::StatusOr<std::string>(const LayerFlags& flags)>;
 
@@ -136,6 +181,67 @@ CLI::App& AddOperation(CLI::App& layer, const std::string& name,
   return operation;
 }
 
+void AddImport(CLI::App& layer, const std::shared_ptr<LayerFlags>& flags,
+               Action& action) {
+  const auto options = std::make_shared<LayerImportOptions>();
+  CLI::App& import =
+      AddOperation(layer, "import", "Create layers from a Hugging Face folder",
+                   flags, action, [flags, options] {
+                     return Run(*flags, [options](const LayerFlags& parsed) {
+                       return Import(parsed, *options);
+                     });
+                   });
+  import
+      .add_option("directory", options->directory,
+                  "Folder with config.json and safetensors files")
+      ->type_name("DIRECTORY")
+      ->required();
+  import
+      .add_option("--layers", options->layers,
+                  "Which MoE blocks, by their path in the model")
+      ->type_name("PATTERN")
+      ->capture_default_str();
+  import
+      .add_option("--name", options->name_prefix,
+                  "Stands before the path in the layer's name")
+      ->type_name("PREFIX");
+  import.add_flag("--trainable", options->trainable,
+                  "Keep gradients and optimizer state too");
+  import
+      .add_option("--ep-size", options->ep_size,
+                  "Workers that the experts are spread over; 0: all")
+      ->type_name("N")
+      ->capture_default_str();
+  import.add_flag("--exact-combine", options->exact_combine,
+                  "Results do not depend on the number of workers, for any k");
+}
+
+void AddExport(CLI::App& layer, const std::shared_ptr<LayerFlags>& flags,
+               Action& action) {
+  const auto options = std::make_shared<LayerExportOptions>();
+  CLI::App& export_app =
+      AddOperation(layer, "export", "Write imported layers back as safetensors",
+                   flags, action, [flags, options] {
+                     return Run(*flags, [options](const LayerFlags& parsed) {
+                       return Export(parsed, *options);
+                     });
+                   });
+  export_app
+      .add_option("directory", options->directory,
+                  "Where to; it is made, and must not hold a model yet")
+      ->type_name("DIRECTORY")
+      ->required();
+  export_app.add_option("--layers", options->layers, "Which layers, by name")
+      ->type_name("PATTERN")
+      ->capture_default_str();
+  export_app
+      .add_option("--max-file-bytes", options->max_file_bytes,
+                  "Tensors beyond go to further files")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(IntegerIn({1, int64_t{1} << 50}));
+}
+
 }  // namespace
 
 void AddLayerCommand(CLI::App& app, Action& action) {
@@ -148,6 +254,8 @@ void AddLayerCommand(CLI::App& app, Action& action) {
                   "A LayerSpec message as .json or .textproto")
       ->type_name("FILE")
       ->required();
+  AddImport(layer, flags, action);
+  AddExport(layer, flags, action);
   AddOperation(layer, "list", "List all layers", flags, action,
                [flags] { return Run(*flags, List); });
   AddOperation(layer, "get", "Print a layer's description and state as JSON",

@@ -92,6 +92,9 @@ absl::Status LocalCluster::StartAll(absl::Time deadline, EventWaiter& events) {
             name,
             "--num-compute-threads",
             absl::StrCat(options_.num_compute_threads_per_worker)};
+    if (!options_.import_root.empty()) {
+      argv.insert(argv.end(), {"--import-root", options_.import_root});
+    }
     for (std::string& flag : CommonFlags(options_.worker_config)) {
       argv.push_back(std::move(flag));
     }

@@ -24,6 +24,8 @@ struct LocalClusterOptions {
   // Files for --config; empty: none.
   std::string gateway_config;
   std::string worker_config;
+  // Where workers may read checkpoints by themselves; empty: nowhere.
+  std::string import_root;
   absl::Duration start_timeout = absl::Seconds(30);
   // What each process gets to finish calls in; it is killed 2 s after that.
   absl::Duration shutdown_grace = absl::Seconds(5);

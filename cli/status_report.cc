@@ -46,20 +46,41 @@ std::string Name(LayerState state) {
       return "SERVING";
     case LayerState::kLostExperts:
       return "LOST_EXPERTS";
+    case LayerState::kImporting:
+      return "IMPORTING";
   }
   return "UNKNOWN";
 }
 
 Colour ColourOf(LayerState state) {
-  return state == LayerState::kServing ? Colour::kGreen : Colour::kRed;
+  switch (state) {
+    case LayerState::kServing:
+      return Colour::kGreen;
+    case LayerState::kLostExperts:
+      return Colour::kRed;
+    case LayerState::kImporting:
+      return Colour::kYellow;
+  }
+  return Colour::kNone;
+}
+
+std::string ExpertKind(const ExpertSpec& expert, int64_t hidden) {
+  if (const auto* mlp = std::get_if<MlpExpertSpec>(&expert)) {
+    return absl::StrCat("mlp ", hidden, "-", mlp->ffn_size, "-", hidden);
+  }
+  if (const auto* gated = std::get_if<GatedExpertSpec>(&expert)) {
+    return absl::StrCat("gated ", hidden, "-", gated->ffn_size, "-", hidden);
+  }
+  return absl::StrCat("linear ", hidden, "-", hidden);
 }
 
 std::string ExpertKind(const LayerSpec& spec) {
-  const int64_t hidden = spec.hidden_size;
-  if (const auto* mlp = std::get_if<MlpExpertSpec>(&spec.expert)) {
-    return absl::StrCat("mlp ", hidden, "-", mlp->ffn_size, "-", hidden);
+  std::string kind = ExpertKind(spec.expert, spec.hidden_size);
+  if (spec.dense_branch.has_value()) {
+    absl::StrAppend(&kind, " + dense ",
+                    ExpertKind(spec.dense_branch->expert, spec.hidden_size));
   }
-  return absl::StrCat("linear ", hidden, "-", hidden);
+  return kind;
 }
 
 std::string Seconds(int64_t ms) {
@@ -77,10 +98,11 @@ LayerLoad LoadOf(const ClusterStatus& status, const LayerStatus& layer) {
   for (const LayerLoad& candidate : status.loads) {
     if (candidate.layer == layer.spec.name) load = candidate;
   }
-  // Both answers came from another process: only what is there is indexed.
-  const size_t num_experts = layer.placement.expert_workers.size();
-  load.expert_tokens.resize(num_experts, 0);
-  load.train_expert_tokens.resize(num_experts, 0);
+  // Both answers came from another process: only what is there is indexed. The
+  // dense branch, which is the last, gets every token.
+  const size_t num_hosted = layer.placement.expert_workers.size();
+  load.expert_tokens.resize(num_hosted, load.tokens);
+  load.train_expert_tokens.resize(num_hosted, 0);
   return load;
 }
 
@@ -122,12 +144,20 @@ std::string LayerHeading(const LayerStatus& layer, bool with_colour) {
 }
 
 // Routes routed, kept or not, are what the drops are a share of.
-std::string LoadHeading(const LayerLoad& load) {
-  return absl::StrCat("  ", Counted(load.tokens, "token"), ", ",
-                      Counted(load.dropped_routes, "dropped route"), " (",
-                      Percent(load.dropped_routes, Sum(load.expert_tokens)),
-                      "), auxiliary loss ",
-                      absl::StrFormat("%.3f", load.aux_loss), "\n");
+// Without what the dense branch got.
+std::vector<int64_t> RoutedTokens(const LayerSpec& spec,
+                                  const LayerLoad& load) {
+  std::vector<int64_t> routed = load.expert_tokens;
+  routed.resize(static_cast<size_t>(spec.num_experts), 0);
+  return routed;
+}
+
+std::string LoadHeading(const LayerSpec& spec, const LayerLoad& load) {
+  return absl::StrCat(
+      "  ", Counted(load.tokens, "token"), ", ",
+      Counted(load.dropped_routes, "dropped route"), " (",
+      Percent(load.dropped_routes, Sum(RoutedTokens(spec, load))),
+      "), auxiliary loss ", absl::StrFormat("%.3f", load.aux_loss), "\n");
 }
 
 std::string FormatExperts(const LayerStatus& layer, const LayerLoad& load,
@@ -137,11 +167,10 @@ std::string FormatExperts(const LayerStatus& layer, const LayerLoad& load,
   if (style.max_experts > 0) {
     num_listed = std::min(num_listed, static_cast<size_t>(style.max_experts));
   }
-  const int64_t total = Sum(load.expert_tokens);
-  const int64_t most = load.expert_tokens.empty()
-                           ? 0
-                           : *std::max_element(load.expert_tokens.begin(),
-                                               load.expert_tokens.end());
+  const std::vector<int64_t> routed = RoutedTokens(layer.spec, load);
+  const int64_t total = Sum(routed);
+  const int64_t most =
+      routed.empty() ? 0 : *std::max_element(routed.begin(), routed.end());
   Table table({{"EXPERT", Align::kRight},
                {"WORKERS"},
                {"TOKENS", Align::kRight},
@@ -149,12 +178,15 @@ std::string FormatExperts(const LayerStatus& layer, const LayerLoad& load,
                {""}});
   for (size_t e = 0; e < num_listed; ++e) {
     const bool lost = expert_workers[e].empty();
-    table.AddRow({absl::StrCat(e),
-                  lost ? Cell("lost", Colour::kRed)
-                       : Cell(absl::StrJoin(expert_workers[e], ", ")),
-                  GroupDigits(load.expert_tokens[e]),
-                  Percent(load.expert_tokens[e], total),
-                  Bar(load.expert_tokens[e], most, kBarWidth)});
+    const Cell workers = lost ? Cell("lost", Colour::kRed)
+                              : Cell(absl::StrJoin(expert_workers[e], ", "));
+    const std::string tokens = GroupDigits(load.expert_tokens[e]);
+    if (e < routed.size()) {
+      table.AddRow({absl::StrCat(e), workers, tokens, Percent(routed[e], total),
+                    Bar(routed[e], most, kBarWidth)});
+    } else {
+      table.AddRow({"dense", workers, tokens, "", ""});
+    }
   }
   std::string text = table.ToString("  ", style.with_colour);
   if (num_listed < expert_workers.size()) {
@@ -222,7 +254,8 @@ std::string FormatStatus(const ClusterStatus& status,
   for (const LayerStatus& layer : status.layers) {
     const LayerLoad load = LoadOf(status, layer);
     absl::StrAppend(&text, "\n", LayerHeading(layer, style.with_colour),
-                    LoadHeading(load), FormatExperts(layer, load, style));
+                    LoadHeading(layer.spec, load),
+                    FormatExperts(layer, load, style));
   }
   return text;
 }

@@ -142,6 +142,9 @@ void AddFlags(CLI::App& up, UpFlags& flags) {
   up.add_option("--worker-config", cluster.worker_config,
                 "--config of each worker")
       ->type_name("FILE");
+  up.add_option("--import-root", cluster.import_root,
+                "Where workers may read checkpoints by themselves")
+      ->type_name("DIRECTORY");
   up.add_option("--log-level", cluster.log_level,
                 "Of gateway and workers: debug, info, warning or error")
       ->type_name("LEVEL")

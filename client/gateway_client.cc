@@ -90,8 +90,10 @@ GatewayClient::~GatewayClient() = default;
 GatewayClient::GatewayClient(GatewayClient&&) noexcept = default;
 GatewayClient& GatewayClient::operator=(GatewayClient&&) noexcept = default;
 
-absl::StatusOr<LayerStatus> GatewayClient::CreateLayer(const LayerSpec& spec) {
+absl::StatusOr<LayerStatus> GatewayClient::CreateLayer(const LayerSpec& spec,
+                                                       bool awaits_import) {
   v1::CreateLayerRequest request;
+  request.set_awaits_import(awaits_import);
   *request.mutable_spec() = wire::Encode(spec);
   SWITCHYARD_ASSIGN_OR_RETURN(
       const v1::CreateLayerResponse response,
@@ -199,6 +201,14 @@ absl::Status GatewayClient::WriteParameters(
     const WriteParametersRequest& request) {
   return impl_->Call(&Impl::GatewayStub::WriteParameters, wire::Encode(request))
       .status();
+}
+
+absl::StatusOr<ImportParametersResult> GatewayClient::ImportParameters(
+    const ImportParametersRequest& request) {
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const v1::ImportParametersResponse response,
+      impl_->Call(&Impl::GatewayStub::ImportParameters, wire::Encode(request)));
+  return wire::Decode(response);
 }
 
 absl::StatusOr<PlacementMap> GatewayClient::GetPlacement(

@@ -35,7 +35,10 @@ class GatewayClient {
   GatewayClient(GatewayClient&&) noexcept;
   GatewayClient& operator=(GatewayClient&&) noexcept;
 
-  absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec);
+  // `awaits_import`: the layer serves only after an ImportParameters with
+  // `finish`.
+  absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec,
+                                          bool awaits_import = false);
   absl::StatusOr<LayerStatus> GetLayer(const std::string& name);
   absl::StatusOr<std::vector<LayerStatus>> ListLayers();
   absl::Status DeleteLayer(const std::string& name);
@@ -51,6 +54,8 @@ class GatewayClient {
   absl::StatusOr<std::vector<ParameterSlice>> ReadAllParameters(
       const ReadParametersRequest& request);
   absl::Status WriteParameters(const WriteParametersRequest& request);
+  absl::StatusOr<ImportParametersResult> ImportParameters(
+      const ImportParametersRequest& request);
 
   absl::StatusOr<PlacementMap> GetPlacement(const std::string& layer);
   absl::StatusOr<std::vector<LayerLoad>> GetLoad(const std::string& layer);

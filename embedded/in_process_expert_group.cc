@@ -75,6 +75,12 @@ void InProcessExpertGroup::WriteExperts(const WriteExpertsRequest& request,
       [this, &request] { return worker_.WriteExperts(request); });
 }
 
+void InProcessExpertGroup::ImportExperts(const ImportExpertsRequest& request,
+                                         absl::Time deadline, Done done) {
+  Run(deadline, std::move(done),
+      [this, &request] { return worker_.ImportExperts(request); });
+}
+
 void InProcessExpertGroup::Forward(const ExpertForwardRequest& request,
                                    absl::Time deadline,
                                    DoneWith<ExpertForwardResult> done) {

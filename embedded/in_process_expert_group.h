@@ -24,6 +24,8 @@ class InProcessExpertGroup final : public ExpertGroup {
                    DoneWith<std::vector<ParameterSlice>> done) override;
   void WriteExperts(const WriteExpertsRequest& request, absl::Time deadline,
                     Done done) override;
+  void ImportExperts(const ImportExpertsRequest& request, absl::Time deadline,
+                     Done done) override;
   void Forward(const ExpertForwardRequest& request, absl::Time deadline,
                DoneWith<ExpertForwardResult> done) override;
   void Backward(const ExpertBackwardRequest& request, absl::Time deadline,

@@ -165,13 +165,20 @@ absl::StatusOr<std::shared_ptr<HostedExperts>> Worker::Impl::Make(
     const LoadExpertsRequest& request, std::vector<int32_t> expert_ids,
     KeptActivations::LayerId id) {
   const LayerSpec& spec = request.spec;
-  absl::StatusOr<ByteReservation> bytes = parameter_budget_.Reserve(
-      ExpertStore::SizeBytes(spec, static_cast<int64_t>(expert_ids.size())));
-  if (!bytes.ok()) {
-    return absl::Status(
+  const auto reserve = [&](ByteBudget& budget, int64_t num_bytes) {
+    absl::StatusOr<ByteReservation> bytes = budget.Reserve(num_bytes);
+    if (bytes.ok()) return bytes;
+    return absl::StatusOr<ByteReservation>(absl::Status(
         bytes.status().code(),
-        absl::StrCat("layer '", spec.name, "': ", bytes.status().message()));
-  }
+        absl::StrCat("layer '", spec.name, "': ", bytes.status().message())));
+  };
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      ByteReservation parameter_bytes,
+      reserve(parameter_budget_, ExpertStore::SizeBytes(spec, expert_ids)));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const ByteReservation making_bytes,
+      reserve(working_budget_,
+              ExpertStore::MakingBytes(spec, expert_ids, pool_)));
   SWITCHYARD_ASSIGN_OR_RETURN(std::unique_ptr<ExpertStore> store,
                               ExpertStore::Make(spec, expert_ids, pool_));
   return std::make_shared<HostedExperts>(
@@ -179,7 +186,7 @@ absl::StatusOr<std::shared_ptr<HostedExperts>> Worker::Impl::Make(
                            .generation = request.generation,
                            .id = id,
                            .store = std::move(store),
-                           .parameter_bytes = *std::move(bytes)},
+                           .parameter_bytes = std::move(parameter_bytes)},
       LayerResources{.worker_id = options_.worker_id,
                      .clock = clock_,
                      .pool = pool_,

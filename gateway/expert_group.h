@@ -51,6 +51,12 @@ class ExpertGroup {
   virtual void WriteExperts(const WriteExpertsRequest& request,
                             absl::Time deadline, Done done) = 0;
 
+  // Reads experts from a Hugging Face folder. PERMISSION_DENIED, NOT_FOUND or
+  // FAILED_PRECONDITION: the worker may not, does not see it, or sees another.
+  // INVALID_ARGUMENT and DATA_LOSS: what is in it does not fit the layer.
+  virtual void ImportExperts(const ImportExpertsRequest& request,
+                             absl::Time deadline, Done done) = 0;
+
   // FAILED_PRECONDITION: an expert is not hosted here; RESOURCE_EXHAUSTED: the
   // budget for kept activations, or the queue, is full.
   virtual void Forward(const ExpertForwardRequest& request, absl::Time deadline,

@@ -19,7 +19,8 @@ Gateway::Gateway(GatewayOptions options, Clock& clock,
 Gateway::~Gateway() = default;
 
 absl::StatusOr<LayerStatus> Gateway::CreateLayer(const LayerSpec& spec,
-                                                 absl::Time deadline) {
+                                                 absl::Time deadline,
+                                                 bool awaits_import) {
   SWITCHYARD_RETURN_IF_ERROR(Validate(spec));
   absl::btree_map<std::string, std::shared_ptr<ExpertGroup>> groups;
   uint64_t generation = 0;
@@ -42,6 +43,7 @@ absl::StatusOr<LayerStatus> Gateway::CreateLayer(const LayerSpec& spec,
       .limits = options_.layer_limits,
       .clock = clock_,
       .metrics = metrics_,
+      .awaits_import = awaits_import,
       .report_lost = [this](const std::string& worker_id,
                             const ExpertGroup* group,
                             const absl::Status& status) {
@@ -130,6 +132,12 @@ absl::Status Gateway::WriteParameters(const WriteParametersRequest& request,
                                       absl::Time deadline) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
   return layer->WriteParameters(request, deadline);
+}
+
+absl::StatusOr<ImportParametersResult> Gateway::ImportParameters(
+    const ImportParametersRequest& request, absl::Time deadline) {
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
+  return layer->ImportParameters(request, deadline);
 }
 
 absl::StatusOr<PlacementMap> Gateway::GetPlacement(

@@ -49,7 +49,8 @@ class Gateway {
 
   // Layers. Errors as proto/switchyard/v1/gateway.proto says.
   absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec,
-                                          absl::Time deadline);
+                                          absl::Time deadline,
+                                          bool awaits_import = false);
   absl::StatusOr<LayerStatus> GetLayer(const std::string& name) const;
   std::vector<LayerStatus> ListLayers() const;
   absl::Status DeleteLayer(const std::string& name, absl::Time deadline);
@@ -67,6 +68,9 @@ class Gateway {
       const ReadParametersRequest& request, absl::Time deadline);
   absl::Status WriteParameters(const WriteParametersRequest& request,
                                absl::Time deadline);
+
+  absl::StatusOr<ImportParametersResult> ImportParameters(
+      const ImportParametersRequest& request, absl::Time deadline);
 
   absl::StatusOr<PlacementMap> GetPlacement(const std::string& layer) const;
   // One layer, or all where `layer` is empty.

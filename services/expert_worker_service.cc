@@ -58,6 +58,19 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::WriteExperts(
                       });
 }
 
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::ImportExperts(
+    grpc::CallbackServerContext* context,
+    const v1::ImportExpertsRequest* request,
+    v1::ImportExpertsResponse* /*response*/) {
+  return bulk_.Handle(context, *request, "ImportExperts",
+                      [this, request](absl::Time /*deadline*/) -> absl::Status {
+                        SWITCHYARD_ASSIGN_OR_RETURN(
+                            const ImportExpertsRequest decoded,
+                            wire::Decode(*request));
+                        return worker_.ImportExperts(decoded);
+                      });
+}
+
 grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Forward(
     grpc::CallbackServerContext* context,
     const v1::ExpertForwardRequest* request,

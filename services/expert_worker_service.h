@@ -33,6 +33,10 @@ class ExpertWorkerServiceImpl final : public v1::ExpertWorker::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::WriteExpertsRequest* request,
       v1::WriteExpertsResponse* response) override;
+  grpc::ServerUnaryReactor* ImportExperts(
+      grpc::CallbackServerContext* context,
+      const v1::ImportExpertsRequest* request,
+      v1::ImportExpertsResponse* response) override;
   grpc::ServerUnaryReactor* Forward(
       grpc::CallbackServerContext* context,
       const v1::ExpertForwardRequest* request,

@@ -17,8 +17,9 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::CreateLayer(
       [this, request, response](absl::Time deadline) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const LayerSpec spec,
                                     wire::Decode(request->spec()));
-        SWITCHYARD_ASSIGN_OR_RETURN(const LayerStatus layer,
-                                    gateway_.CreateLayer(spec, deadline));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const LayerStatus layer,
+            gateway_.CreateLayer(spec, deadline, request->awaits_import()));
         *response->mutable_layer() = wire::Encode(layer);
         return absl::OkStatus();
       });
@@ -146,6 +147,23 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::WriteParameters(
                                wire::Decode(*request));
                            return gateway_.WriteParameters(decoded, deadline);
                          });
+}
+
+grpc::ServerUnaryReactor* GatewayServiceImpl::ImportParameters(
+    grpc::CallbackServerContext* context,
+    const v1::ImportParametersRequest* request,
+    v1::ImportParametersResponse* response) {
+  return handler_.Handle(
+      context, *request, "ImportParameters",
+      [this, request, response](absl::Time deadline) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const ImportParametersRequest decoded,
+                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const ImportParametersResult result,
+            gateway_.ImportParameters(decoded, deadline));
+        *response = wire::Encode(result);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::GetPlacement(

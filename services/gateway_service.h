@@ -51,6 +51,10 @@ class GatewayServiceImpl final : public v1::Gateway::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::WriteParametersRequest* request,
       v1::WriteParametersResponse* response) override;
+  grpc::ServerUnaryReactor* ImportParameters(
+      grpc::CallbackServerContext* context,
+      const v1::ImportParametersRequest* request,
+      v1::ImportParametersResponse* response) override;
 
   grpc::ServerUnaryReactor* GetPlacement(
       grpc::CallbackServerContext* context,

@@ -198,6 +198,13 @@ void RemoteExpertGroup::WriteExperts(const WriteExpertsRequest& request,
       std::move(done));
 }
 
+void RemoteExpertGroup::ImportExperts(const ImportExpertsRequest& request,
+                                      absl::Time deadline, Done done) {
+  impl_->Start<v1::ImportExpertsRequest, v1::ImportExpertsResponse>(
+      impl_->bulk(), &AsyncStub::ImportExperts, wire::Encode(request), deadline,
+      std::move(done));
+}
+
 void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,
                                 absl::Time deadline,
                                 DoneWith<ExpertForwardResult> done) {

@@ -59,6 +59,13 @@ struct WriteExpertsRequest {
   ParameterKind kind = ParameterKind::kValue;
 };
 
+struct ImportExpertsRequest {
+  std::string layer;
+  std::string directory;
+  uint64_t fingerprint = 0;
+  std::vector<int32_t> expert_ids;
+};
+
 struct ExpertForwardRequest {
   std::string layer;
   uint64_t generation = 0;

@@ -17,7 +17,7 @@
 
 namespace switchyard {
 
-enum class LayerState { kServing, kLostExperts };
+enum class LayerState { kServing, kLostExperts, kImporting };
 enum class WorkerState { kUp, kLost, kLeft };
 
 // Which workers host which expert. Immutable; a change makes a new one.
@@ -157,6 +157,19 @@ struct ReadParametersResult {
 struct WriteParametersRequest {
   std::string layer;
   std::vector<ParameterSlice> slices;
+};
+
+struct ImportParametersRequest {
+  std::string layer;
+  std::string directory;
+  uint64_t fingerprint = 0;
+  std::vector<int32_t> expert_ids;
+  bool finish = false;
+};
+
+struct ImportParametersResult {
+  std::vector<int32_t> imported_expert_ids;
+  std::vector<std::string> refusals;
 };
 
 struct WorkerLoad {

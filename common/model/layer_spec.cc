@@ -38,8 +38,24 @@ absl::Status ValidateCapacity(const CapacitySpec& capacity) {
   }
   SWITCHYARD_RETURN_IF_ERROR(CheckRange(
       "capacity.min_capacity", capacity.min_capacity, 0, int64_t{1} << 40));
-  return CheckRange("capacity.local_group_tokens", capacity.local_group_tokens,
-                    0, int64_t{1} << 31);
+  constexpr int64_t kMaxTokens = int64_t{1} << 31;
+  SWITCHYARD_RETURN_IF_ERROR(CheckRange("capacity.local_group_tokens",
+                                        capacity.local_group_tokens, 0,
+                                        kMaxTokens));
+  if (capacity.per_sequence && capacity.local_group_tokens > 0) {
+    return RefuseField("capacity.local_group_tokens",
+                       capacity.local_group_tokens, "0 with per_sequence");
+  }
+  SWITCHYARD_RETURN_IF_ERROR(CheckRange(
+      "capacity.expert_capacity", capacity.expert_capacity, 0, kMaxTokens));
+  if (capacity.eval_expert_capacity > 0 &&
+      capacity.eval_capacity_factor.has_value()) {
+    return RefuseField("capacity.eval_expert_capacity",
+                       capacity.eval_expert_capacity,
+                       "0 with eval_capacity_factor");
+  }
+  return CheckRange("capacity.eval_expert_capacity",
+                    capacity.eval_expert_capacity, 0, kMaxTokens);
 }
 
 absl::Status ValidateDenseBranch(const LayerSpec& spec) {

@@ -27,6 +27,11 @@ struct CapacitySpec {
   bool drop_tokens = true;
   // Tokens of one local group; 0: the whole request is one.
   int64_t local_group_tokens = 0;
+  // Each sequence is a local group.
+  bool per_sequence = false;
+  // A capacity by itself, instead of the factors; 0: not set.
+  int64_t expert_capacity = 0;
+  int64_t eval_expert_capacity = 0;
 };
 
 // How the dense branch joins the experts' sum.

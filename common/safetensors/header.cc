@@ -28,9 +28,9 @@ absl::Status Refuse(absl::string_view tensor, absl::string_view member,
 // The JSON, checked to lie within the file.
 absl::StatusOr<absl::string_view> HeaderJson(absl::string_view file) {
   if (file.size() < kLengthBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "got ", file.size(), " bytes, expected at least ", kLengthBytes,
-        " with the header's length"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("got ", file.size(), " bytes, expected at least ",
+                     kLengthBytes, " with the header's length"));
   }
   uint64_t length = 0;
   std::memcpy(&length, file.data(), kLengthBytes);
@@ -39,10 +39,9 @@ absl::StatusOr<absl::string_view> HeaderJson(absl::string_view file) {
         "header: got ", length, " bytes, expected at most ", kMaxHeaderBytes));
   }
   if (length > file.size() - kLengthBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("header: got ", length, " bytes, expected at most ",
-                     file.size() - kLengthBytes,
-                     ", what the file has: it is truncated"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "header: got ", length, " bytes, expected at most ",
+        file.size() - kLengthBytes, ", what the file has: it is truncated"));
   }
   return file.substr(kLengthBytes, length);
 }
@@ -82,12 +81,12 @@ absl::Status CheckCoverage(std::vector<SafetensorsHeader::Entry>& entries,
   int64_t end_bytes = 0;
   for (const SafetensorsHeader::Entry& entry : entries) {
     if (entry.begin_bytes != end_bytes) {
-      return Refuse(entry.tensor.name, ".data_offsets",
-                    absl::StrCat("begin ", entry.begin_bytes),
-                    absl::StrCat(end_bytes, ", where the tensor before ends",
-                                 entry.begin_bytes < end_bytes
-                                     ? ": they overlap"
-                                     : ": there is a gap"));
+      return Refuse(
+          entry.tensor.name, ".data_offsets",
+          absl::StrCat("begin ", entry.begin_bytes),
+          absl::StrCat(end_bytes, ", where the tensor before ends",
+                       entry.begin_bytes < end_bytes ? ": they overlap"
+                                                     : ": there is a gap"));
     }
     end_bytes = entry.end_bytes;
   }
@@ -165,8 +164,8 @@ absl::StatusOr<std::string> EncodeHeader(
     SWITCHYARD_ASSIGN_OR_RETURN(const int64_t size_bytes, SizeBytesOf(tensor));
     nlohmann::ordered_json entry;
     entry["dtype"] = std::string(NameOf(tensor.type));
-    entry["shape"] = std::vector<int64_t>(tensor.shape.begin(),
-                                          tensor.shape.end());
+    entry["shape"] =
+        std::vector<int64_t>(tensor.shape.begin(), tensor.shape.end());
     entry["data_offsets"] = {offset, offset + size_bytes};
     members.push_back({tensor.name, std::move(entry)});
     offset += size_bytes;

@@ -90,15 +90,13 @@ class HeaderReader : public nlohmann::json_sax<Json> {
 
   bool end_object() override {
     if (place_ == Place::kTop) return true;
-    const bool is_complete =
-        place_ == Place::kMetadata ||
-        (members_.size() == 3 && num_offsets_ == 2);
+    const bool is_complete = place_ == Place::kMetadata ||
+                             (members_.size() == 3 && num_offsets_ == 2);
     place_ = Place::kTop;
     member_.clear();
     num_offsets_ = 0;
-    return is_complete ||
-           Fail("an incomplete entry",
-                "dtype, shape and data_offsets of two integers");
+    return is_complete || Fail("an incomplete entry",
+                               "dtype, shape and data_offsets of two integers");
   }
 
   bool start_array(size_t) override {
@@ -152,8 +150,8 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool Fail(absl::string_view got, absl::string_view expected) {
     status_ = absl::InvalidArgumentError(absl::StrCat(
         name_.empty() ? "header" : Shortened(name_),
-        member_.empty() ? "" : absl::StrCat(".", Shortened(member_)),
-        ": got ", got, ", expected ", expected));
+        member_.empty() ? "" : absl::StrCat(".", Shortened(member_)), ": got ",
+        got, ", expected ", expected));
     return false;
   }
 

@@ -1,7 +1,8 @@
 // bfloat16 and IEEE 754 binary16 to and from float32. Widening is exact;
 // narrowing rounds to nearest, ties to even, overflows to infinity and keeps
-// subnormals. A NaN stays a NaN, with its sign and the payload bits that fit. So
-// every 16-bit pattern narrows back to itself. All functions are thread-safe.
+// subnormals. A NaN stays a NaN, with its sign and the payload bits that fit.
+// So every 16-bit pattern narrows back to itself. All functions are
+// thread-safe.
 #ifndef SWITCHYARD_COMMON_TENSOR_FLOAT_FORMATS_H_
 #define SWITCHYARD_COMMON_TENSOR_FLOAT_FORMATS_H_
 

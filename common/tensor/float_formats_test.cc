@@ -70,8 +70,8 @@ TEST(FloatFormatsTest, Float16KeepsSignedZero) {
 }
 
 TEST(FloatFormatsTest, NanOfAnyPayloadStaysNan) {
-  for (const uint32_t bits : {0x7f800001u, 0x7fbfffffu, 0x7fffffffu,
-                              0xff800001u, 0xffffffffu}) {
+  for (const uint32_t bits :
+       {0x7f800001u, 0x7fbfffffu, 0x7fffffffu, 0xff800001u, 0xffffffffu}) {
     const auto nan = std::bit_cast<float>(bits);
     EXPECT_TRUE(std::isnan(FromBFloat16(ToBFloat16(nan)))) << bits;
     EXPECT_TRUE(std::isnan(FromFloat16(ToFloat16(nan)))) << bits;
@@ -96,10 +96,10 @@ TEST(FloatFormatsTest, BulkConversionIsThatOfTheElementsAtAnyAlignment) {
     std::vector<float> back(values.size());
     Widen(bytes.data() + 1, dtype, absl::MakeSpan(back));
     for (size_t i = 0; i < values.size(); ++i) {
-      const float expected =
-          dtype == DType::kFloat32    ? values[i]
-          : dtype == DType::kBFloat16 ? FromBFloat16(ToBFloat16(values[i]))
-                                      : FromFloat16(ToFloat16(values[i]));
+      const float expected = dtype == DType::kFloat32 ? values[i]
+                             : dtype == DType::kBFloat16
+                                 ? FromBFloat16(ToBFloat16(values[i]))
+                                 : FromFloat16(ToFloat16(values[i]));
       EXPECT_EQ(back[i], expected) << NameOf(dtype) << " " << i;
     }
     EXPECT_EQ(bytes[0], 'x');

@@ -3,10 +3,16 @@
 
 #include <cstdint>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "common/tensor/tensor.h"
 
 namespace switchyard {
+
+// The parameters of one expert as float32 matrices, in the order of
+// ExpertParameters (common/model/parameters.h); a bias is one row. They are
+// somebody else's, see StoredExpert::Values.
+using ExpertValues = absl::InlinedVector<ConstMatrix, 6>;
 
 // Rows of one expert on their way forward. All matrices are row-major, the rows
 // of one matrix contiguous, and no two overlap.
@@ -46,15 +52,15 @@ class ExpertCompute {
   // Working memory of a Forward or a Backward, per row.
   virtual int64_t scratch_floats_per_row() const = 0;
 
-  // y = expert(x). `parameters` are one expert's, in the order of
-  // ExpertParameters (common/model/parameters.h).
-  virtual void Forward(absl::Span<const Tensor> parameters,
+  // y = expert(x). Inputs come as the expert is to see them: where the layer
+  // has WeightApplication::kInput they have the routes' weights in them.
+  virtual void Forward(const ExpertValues& parameters,
                        const ForwardRows& rows) const = 0;
 
   // Writes grad_x and adds the gradients of the parameters to `gradients`,
   // which are in the order of `parameters`. Rows are summed in an order that
   // depends on their number alone.
-  virtual void Backward(absl::Span<const Tensor> parameters,
+  virtual void Backward(const ExpertValues& parameters,
                         const BackwardRows& rows,
                         absl::Span<Tensor> gradients) const = 0;
 };

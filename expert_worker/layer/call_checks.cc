@@ -39,11 +39,11 @@ absl::Status CheckRouteTokens(const std::vector<int32_t>& route_tokens,
 }
 
 absl::Status CheckExpertId(absl::string_view field, size_t position,
-                           int32_t expert_id, int32_t num_experts) {
-  if (expert_id >= 0 && expert_id < num_experts) return absl::OkStatus();
+                           int32_t expert_id, int32_t num_hosted_experts) {
+  if (expert_id >= 0 && expert_id < num_hosted_experts) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(field, "[", position, "]: got ", expert_id,
-                   ", expected 0 to ", num_experts - 1));
+                   ", expected 0 to ", num_hosted_experts - 1));
 }
 
 }  // namespace
@@ -51,8 +51,9 @@ absl::Status CheckExpertId(absl::string_view field, size_t position,
 absl::StatusOr<std::vector<int32_t>> CheckExpertIds(
     const LoadExpertsRequest& request) {
   for (size_t i = 0; i < request.expert_ids.size(); ++i) {
-    SWITCHYARD_RETURN_IF_ERROR(CheckExpertId(
-        "expert_ids", i, request.expert_ids[i], request.spec.num_experts));
+    SWITCHYARD_RETURN_IF_ERROR(
+        CheckExpertId("expert_ids", i, request.expert_ids[i],
+                      request.spec.num_hosted_experts()));
   }
   std::vector<int32_t> rising = request.expert_ids;
   std::sort(rising.begin(), rising.end());
@@ -76,8 +77,9 @@ absl::Status CheckForward(const ExpertForwardRequest& request,
   SWITCHYARD_RETURN_IF_ERROR(
       CheckRouteTokens(request.route_tokens, request.x.rows()));
   for (size_t i = 0; i < num_routes; ++i) {
-    SWITCHYARD_RETURN_IF_ERROR(CheckExpertId(
-        "route_experts", i, request.route_experts[i], spec.num_experts));
+    SWITCHYARD_RETURN_IF_ERROR(CheckExpertId("route_experts", i,
+                                             request.route_experts[i],
+                                             spec.num_hosted_experts()));
   }
   return absl::OkStatus();
 }

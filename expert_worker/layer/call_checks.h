@@ -14,13 +14,15 @@
 namespace switchyard {
 
 // The expert ids of a LoadExperts, rising. INVALID_ARGUMENT if one is not the
-// layer's, or is there twice. None at all is fine.
+// layer's (routed, or the dense branch), or is there twice. None at all is
+// fine.
 absl::StatusOr<std::vector<int32_t>> CheckExpertIds(
     const LoadExpertsRequest& request);
 
 // INVALID_ARGUMENT, naming the field, unless x is [tokens, hidden_size], the
 // route vectors have one length, route_tokens are rows of x that do not
-// decrease, and route_experts are experts of the layer.
+// decrease, and route_experts are experts of the layer, the dense branch
+// included.
 absl::Status CheckForward(const ExpertForwardRequest& request,
                           const LayerSpec& spec);
 

@@ -7,10 +7,10 @@
 #include "absl/types/span.h"
 #include "common/base/status_macros.h"
 #include "common/optimizer/optimizer.h"
-#include "expert_worker/compute/cpu/cpu_expert_compute.h"
 #include "expert_worker/layer/call_checks.h"
 #include "expert_worker/layer/expert_pass.h"
 #include "expert_worker/layer/parameter_access.h"
+#include "expert_worker/store/scratch_slots.h"
 
 namespace switchyard {
 
@@ -19,7 +19,7 @@ ExpertLayer::ExpertLayer(Options options, LayerResources resources)
       id_(options.id),
       expert_ids_(options.store->expert_ids()),
       resources_(resources),
-      compute_(MakeCpuExpertCompute(spec_.expert)),
+      compute_(spec_),
       parameter_bytes_(std::move(options.parameter_bytes)),
       store_(std::move(options.store)),
       steps_(spec_.name, options.generation) {}
@@ -28,6 +28,9 @@ ExpertLayer::~ExpertLayer() { resources_.kept.DropLayer(id_); }
 
 absl::StatusOr<std::vector<ParameterSlice>> ExpertLayer::Read(
     const ReadExpertsRequest& request) const {
+  if (request.kind == ParameterKind::kGradient) {
+    SWITCHYARD_RETURN_IF_ERROR(CheckTrains("a read of gradients"));
+  }
   ReaderLock lock(parameters_mutex_);
   std::vector<ParameterSlice> slices;
   std::vector<ByteReservation> reservations;
@@ -52,6 +55,9 @@ absl::StatusOr<std::vector<ParameterSlice>> ExpertLayer::Read(
 }
 
 absl::Status ExpertLayer::Write(const WriteExpertsRequest& request) {
+  if (request.kind == ParameterKind::kGradient) {
+    SWITCHYARD_RETURN_IF_ERROR(CheckTrains("a write of gradients"));
+  }
   WriterLock lock(parameters_mutex_);
   if (request.kind == ParameterKind::kGradient) {
     MutexLock steps_lock(steps_mutex_);
@@ -76,16 +82,21 @@ absl::Status ExpertLayer::Write(const WriteExpertsRequest& request) {
 absl::StatusOr<ExpertForwardResult> ExpertLayer::Forward(
     const ExpertForwardRequest& request) {
   const Stopwatch stopwatch;
+  if (request.keep.has_value()) {
+    SWITCHYARD_RETURN_IF_ERROR(CheckTrains("a Forward in train mode"));
+  }
   SWITCHYARD_RETURN_IF_ERROR(CheckForward(request, spec_));
   ReaderLock lock(parameters_mutex_);
   SWITCHYARD_ASSIGN_OR_RETURN(const std::shared_ptr<KeptBatch> kept,
                               MakeBatch(request));
-  SWITCHYARD_ASSIGN_OR_RETURN(const ByteReservation working,
-                              Reserve(resources_.working_budget,
-                                      ForwardWorkingBytes(request, *compute_)));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const ByteReservation working,
+      Reserve(resources_.working_budget,
+              ForwardWorkingBytes(kept->batch, *store_, compute_,
+                                  resources_.pool)));
   ExpertForwardResult result;
   result.y =
-      RunForward(*store_, *compute_, request.x, resources_.pool, kept->batch);
+      RunForward(*store_, compute_, request.x, resources_.pool, kept->batch);
   if (request.keep.has_value()) {
     resources_.kept.Put(id_, *request.keep, kept, resources_.clock.Now());
   }
@@ -106,23 +117,21 @@ absl::StatusOr<std::shared_ptr<KeptBatch>> ExpertLayer::MakeBatch(
     // A repeated forward replaces its predecessor; both need not fit.
     resources_.kept.Drop(id_, *request.keep);
   }
-  const int64_t batch_bytes =
-      RoutedBatchBytes(static_cast<int64_t>(route_hosted_idx.size()),
-                       spec_.hidden_size, compute_->kept_floats_per_row());
   auto kept = std::make_shared<KeptBatch>();
   SWITCHYARD_ASSIGN_OR_RETURN(
       kept->reservation,
       Reserve(request.keep.has_value() ? resources_.kept_budget
                                        : resources_.working_budget,
-              batch_bytes));
+              BatchBytes(request, compute_)));
   kept->batch = MakeRoutedBatch(request, route_hosted_idx, store_->num_hosted(),
-                                *compute_);
+                                compute_);
   return kept;
 }
 
 absl::StatusOr<ExpertBackwardResult> ExpertLayer::Backward(
     const ExpertBackwardRequest& request) {
   const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckTrains("Backward"));
   SWITCHYARD_RETURN_IF_ERROR(CheckTokens("grad_y", request.grad_y,
                                          /*num_tokens=*/-1, spec_.hidden_size));
   ReaderLock lock(parameters_mutex_);
@@ -137,17 +146,19 @@ absl::StatusOr<ExpertBackwardResult> ExpertLayer::Backward(
   SWITCHYARD_ASSIGN_OR_RETURN(
       const ByteReservation working,
       Reserve(resources_.working_budget,
-              BackwardWorkingBytes(kept->batch, *compute_)));
+              BackwardWorkingBytes(kept->batch, *store_, compute_,
+                                   resources_.pool)));
   if (!resources_.kept.Take(id_, request.key, *kept)) {
     return NothingKept(request.key);
   }
-  ExpertBackwardResult result = RunBackward(*store_, *compute_, kept->batch,
+  ExpertBackwardResult result = RunBackward(*store_, compute_, kept->batch,
                                             request.grad_y, resources_.pool);
   result.compute_us = stopwatch.ElapsedUs();
   return result;
 }
 
 absl::StatusOr<PrepareStepResult> ExpertLayer::PrepareStep(const StepKey& key) {
+  SWITCHYARD_RETURN_IF_ERROR(CheckTrains("PrepareStep"));
   WriterLock lock(parameters_mutex_);
   {
     MutexLock steps_lock(steps_mutex_);
@@ -167,8 +178,13 @@ absl::StatusOr<PrepareStepResult> ExpertLayer::PrepareStep(const StepKey& key) {
 
 absl::StatusOr<CommitOutcome> ExpertLayer::CommitStep(const StepKey& key,
                                                       float learning_rate) {
+  SWITCHYARD_RETURN_IF_ERROR(CheckTrains("CommitStep"));
   SWITCHYARD_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
   WriterLock lock(parameters_mutex_);
+  // Made first: once admitted, a commit does not fail.
+  ScratchSlots<UpdateScratch> slots(
+      MaxTasksAtOnce(resources_.pool, store_->num_hosted()),
+      [this] { return StoredExpert::MakeUpdateScratch(spec_.optimizer); });
   {
     MutexLock steps_lock(steps_mutex_);
     SWITCHYARD_ASSIGN_OR_RETURN(const CommitOutcome outcome,
@@ -178,8 +194,9 @@ absl::StatusOr<CommitOutcome> ExpertLayer::CommitStep(const StepKey& key,
   ExpertStore& store = *store_;
   const int64_t step_number = static_cast<int64_t>(key.step) + 1;
   resources_.pool.ParallelFor(store.num_hosted(), [&](int64_t hosted_idx) {
+    const ScratchSlots<UpdateScratch>::Loan slot = slots.Take();
     store.expert(hosted_idx)
-        .Update(spec_.optimizer, learning_rate, step_number);
+        .Update(spec_.optimizer, learning_rate, step_number, *slot);
   });
   {
     MutexLock steps_lock(steps_mutex_);
@@ -231,6 +248,13 @@ absl::StatusOr<std::vector<int32_t>> ExpertLayer::FindHostedExperts(
     }
   }
   return route_hosted_idx;
+}
+
+absl::Status ExpertLayer::CheckTrains(absl::string_view call) const {
+  if (!spec_.inference_only) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("layer '", spec_.name, "' is inference_only: got ", call,
+                   ", expected no call of training"));
 }
 
 absl::Status ExpertLayer::NothingKept(const MicrobatchKey& key) const {

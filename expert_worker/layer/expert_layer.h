@@ -9,12 +9,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/api/expert_calls.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/model/layer_spec.h"
-#include "expert_worker/compute/expert_compute.h"
+#include "expert_worker/layer/layer_compute.h"
 #include "expert_worker/layer/layer_steps.h"
 #include "expert_worker/store/byte_budget.h"
 #include "expert_worker/store/expert_store.h"
@@ -35,7 +36,8 @@ struct LayerResources {
 
 // One layer as a worker hosts it: its experts and where their training stands.
 // Errors as gateway/expert_group.h says. Calls check first and change something
-// only then.
+// only then. A layer that is inference_only refuses calls of training
+// (FAILED_PRECONDITION) but for AbortStep, which has nothing to throw away.
 //
 // Forward, Backward and reads of a layer run side by side; what changes
 // parameters or ends a step waits for them and runs alone. Gradients of
@@ -95,13 +97,15 @@ class ExpertLayer {
       const ExpertForwardRequest& request)
       ABSL_SHARED_LOCKS_REQUIRED(parameters_mutex_)
           ABSL_LOCKS_EXCLUDED(steps_mutex_);
+  // FAILED_PRECONDITION, naming `call`, where the layer is inference_only.
+  absl::Status CheckTrains(absl::string_view call) const;
   absl::Status NothingKept(const MicrobatchKey& key) const;
 
   const LayerSpec spec_;
   const KeptActivations::LayerId id_;
   const std::vector<int32_t> expert_ids_;
   const LayerResources resources_;
-  const std::unique_ptr<const ExpertCompute> compute_;
+  const LayerCompute compute_;
   const ByteReservation parameter_bytes_;
 
   // Held shared by whoever uses parameters or adds gradients, exclusively by

@@ -1,5 +1,6 @@
 // One batch through the experts of a layer, forward and backward: spread the
-// tokens over the experts, compute expert by expert in parallel, combine.
+// tokens over the experts, compute expert by expert in parallel, combine. Where
+// the routes' weights go is in dispatch/routed_batch.h.
 //
 // Every number is computed by one thread in an order that the request alone
 // gives, so the number of threads shows in no bit of a result.
@@ -12,32 +13,40 @@
 #include "common/api/expert_calls.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/tensor/tensor.h"
-#include "expert_worker/compute/expert_compute.h"
 #include "expert_worker/dispatch/routed_batch.h"
+#include "expert_worker/layer/layer_compute.h"
 #include "expert_worker/store/expert_store.h"
 
 namespace switchyard {
 
-// Memory that a pass takes beside its RoutedBatch. Unit: bytes.
-int64_t ForwardWorkingBytes(const ExpertForwardRequest& request,
-                            const ExpertCompute& compute);
-int64_t BackwardWorkingBytes(const RoutedBatch& batch,
-                             const ExpertCompute& compute);
+// Memory of the batch that MakeRoutedBatch makes. Unit: bytes.
+int64_t BatchBytes(const ExpertForwardRequest& request,
+                   const LayerCompute& compute);
 
 // A batch with the routes of a request that passed CheckForward, in order,
-// its tensors not yet filled. `route_hosted_idx` has one entry per route.
+// its other tensors not yet filled. `route_hosted_idx` has one entry per route.
 RoutedBatch MakeRoutedBatch(const ExpertForwardRequest& request,
                             const std::vector<int32_t>& route_hosted_idx,
-                            int64_t num_hosted, const ExpertCompute& compute);
+                            int64_t num_hosted, const LayerCompute& compute);
+
+// Memory that a pass takes beside its RoutedBatch. Experts whose parameters are
+// not all stored as float32 are widened, one per task that runs: `pool` threads
+// and one of the largest that is hosted, at most. Unit: bytes.
+int64_t ForwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
+                            const LayerCompute& compute,
+                            const ThreadPool& pool);
+int64_t BackwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
+                             const LayerCompute& compute,
+                             const ThreadPool& pool);
 
 // Fills the batch's tensors and returns y, as ExpertForwardResult describes it.
-Tensor RunForward(const ExpertStore& store, const ExpertCompute& compute,
+Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
                   const Tensor& x, ThreadPool& pool, RoutedBatch& batch);
 
 // Adds to the experts' gradients; compute_us is left 0. Each of route_dots is
 // summed in double, as DotProduct, and rounded once.
 ExpertBackwardResult RunBackward(ExpertStore& store,
-                                 const ExpertCompute& compute,
+                                 const LayerCompute& compute,
                                  const RoutedBatch& batch, const Tensor& grad_y,
                                  ThreadPool& pool);
 

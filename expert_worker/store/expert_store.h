@@ -19,12 +19,20 @@ namespace switchyard {
 // them, see StoredExpert.
 class ExpertStore {
  public:
-  // Parameters, gradients and optimizer state of `num_experts` experts. At most
-  // 2^61 for a spec that passed Validate. Unit: bytes.
-  static int64_t SizeBytes(const LayerSpec& spec, int64_t num_experts);
+  // Parameters in their dtypes and, unless the layer is inference_only,
+  // gradients and optimizer state of the given experts, each once. Below 2^62
+  // for a spec that passed Validate. Unit: bytes.
+  static int64_t SizeBytes(const LayerSpec& spec,
+                           absl::Span<const int32_t> expert_ids);
+  // What Make takes beside for a while: initial values are drawn in float32,
+  // one parameter per task. Unit: bytes.
+  static int64_t MakingBytes(const LayerSpec& spec,
+                             absl::Span<const int32_t> expert_ids,
+                             const ThreadPool& pool);
 
-  // Makes the experts, in parallel. `expert_ids` are those of the layer,
-  // rising, each once. RESOURCE_EXHAUSTED if the system has not enough memory.
+  // Makes the experts, in parallel. `expert_ids` are some of the layer's,
+  // branch_id() among them or not, rising, each once. RESOURCE_EXHAUSTED if the
+  // system has not enough memory.
   static absl::StatusOr<std::unique_ptr<ExpertStore>> Make(
       const LayerSpec& spec, std::vector<int32_t> expert_ids, ThreadPool& pool);
 
@@ -40,11 +48,15 @@ class ExpertStore {
     return *experts_[static_cast<size_t>(hosted_idx)];
   }
 
+  // The most that an expert here has, see StoredExpert.
+  int64_t widening_floats() const { return widening_floats_; }
+
  private:
   explicit ExpertStore(std::vector<int32_t> expert_ids);
 
   const std::vector<int32_t> expert_ids_;
   std::vector<std::unique_ptr<StoredExpert>> experts_;
+  int64_t widening_floats_ = 0;
 };
 
 }  // namespace switchyard

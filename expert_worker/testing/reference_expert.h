@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "common/model/layer_spec.h"
+#include "common/model/expert_spec.h"
 
 namespace switchyard::testing {
 
@@ -14,6 +14,10 @@ using Doubles = std::vector<double>;
 Doubles ToDoubles(absl::Span<const float> values);
 
 double ReferenceActivation(Activation activation, double x);
+
+// h of gated_product.h for one element.
+double ReferenceGatedProduct(const GatedExpertSpec& spec, double gate,
+                             double up);
 
 // The output of an expert for one token. `parameters` are flattened, in the
 // order of ExpertParameters.

@@ -17,12 +17,12 @@ Tensor CombinePartialRows(const DispatchPlan& plan,
   return sum;
 }
 
-Tensor CombineRoutes(const DispatchPlan& plan, const RoutingDecision& decision,
+Tensor CombineRoutes(const DispatchPlan& plan, const TokenRoutes& routes,
                      const std::vector<Tensor>& answers, int64_t cols,
                      RouteWeighting weighting) {
   // Where each entry's row is, so that a token's routes are summed by choice
   // and not by worker.
-  std::vector<const float*> rows(decision.expert_ids.size(), nullptr);
+  std::vector<const float*> rows(routes.expert_ids.size(), nullptr);
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     const std::vector<int64_t>& entries = plan.groups[g].route_entries;
     for (size_t i = 0; i < entries.size(); ++i) {
@@ -30,14 +30,14 @@ Tensor CombineRoutes(const DispatchPlan& plan, const RoutingDecision& decision,
           answers[g].row(static_cast<int64_t>(i));
     }
   }
-  Tensor sum = Tensor::Zeros({decision.num_tokens, cols});
-  for (int64_t token = 0; token < decision.num_tokens; ++token) {
+  Tensor sum = Tensor::Zeros({routes.num_tokens, cols});
+  for (int64_t token = 0; token < routes.num_tokens; ++token) {
     float* to = sum.row(token);
-    for (int32_t choice = 0; choice < decision.k; ++choice) {
-      const size_t entry = static_cast<size_t>(token * decision.k + choice);
+    for (int32_t choice = 0; choice < routes.k; ++choice) {
+      const size_t entry = static_cast<size_t>(token * routes.k + choice);
       if (rows[entry] == nullptr) continue;
       const float weight =
-          weighting == RouteWeighting::kWeigh ? decision.weights[entry] : 1.0f;
+          weighting == RouteWeighting::kWeigh ? routes.weights[entry] : 1.0f;
       for (int64_t j = 0; j < cols; ++j) to[j] += weight * rows[entry][j];
     }
   }

@@ -9,7 +9,7 @@
 
 #include "common/tensor/tensor.h"
 #include "gateway/dispatch/dispatch_plan.h"
-#include "gateway/routing/router.h"
+#include "gateway/dispatch/token_routes.h"
 
 namespace switchyard {
 
@@ -23,7 +23,7 @@ enum class RouteWeighting { kWeigh, kAlreadyWeighed };
 
 // The same for answers with one row per route (exact_combine), multiplied by
 // the routes' weights or not.
-Tensor CombineRoutes(const DispatchPlan& plan, const RoutingDecision& decision,
+Tensor CombineRoutes(const DispatchPlan& plan, const TokenRoutes& routes,
                      const std::vector<Tensor>& answers, int64_t cols,
                      RouteWeighting weighting);
 

@@ -7,13 +7,13 @@
 
 namespace switchyard {
 
-absl::StatusOr<DispatchPlan> PlanDispatch(const RoutingDecision& decision,
+absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
                                           const Placement& placement) {
   std::vector<GroupDispatch> by_worker(placement.workers().size());
-  for (int64_t token = 0; token < decision.num_tokens; ++token) {
-    for (int32_t choice = 0; choice < decision.k; ++choice) {
-      const int64_t entry = token * decision.k + choice;
-      const int32_t expert = decision.expert_ids[static_cast<size_t>(entry)];
+  for (int64_t token = 0; token < routes.num_tokens; ++token) {
+    for (int32_t choice = 0; choice < routes.k; ++choice) {
+      const int64_t entry = token * routes.k + choice;
+      const int32_t expert = routes.expert_ids[static_cast<size_t>(entry)];
       if (expert < 0) continue;
       const std::vector<int32_t>& replicas = placement.replicas(expert);
       if (replicas.empty()) {
@@ -21,7 +21,7 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const RoutingDecision& decision,
             absl::StrCat("expert ", expert, " has no live worker"));
       }
       const int64_t replica =
-          token * static_cast<int64_t>(replicas.size()) / decision.num_tokens;
+          token * static_cast<int64_t>(replicas.size()) / routes.num_tokens;
       GroupDispatch& group = by_worker[static_cast<size_t>(
           replicas[static_cast<size_t>(replica)])];
       if (group.token_idx.empty() || group.token_idx.back() != token) {
@@ -30,8 +30,7 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const RoutingDecision& decision,
       group.route_tokens.push_back(
           static_cast<int32_t>(group.token_idx.size()) - 1);
       group.route_experts.push_back(expert);
-      group.route_weights.push_back(
-          decision.weights[static_cast<size_t>(entry)]);
+      group.route_weights.push_back(routes.weights[static_cast<size_t>(entry)]);
       group.route_entries.push_back(entry);
     }
   }

@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/tensor/tensor.h"
+#include "gateway/dispatch/token_routes.h"
 #include "gateway/placement/placement.h"
-#include "gateway/routing/router.h"
 
 namespace switchyard {
 
@@ -19,7 +19,7 @@ struct GroupDispatch {
   // Row of the batch for each row that is sent.
   std::vector<int32_t> token_idx;
   // Per route: row among those sent, expert, combine weight, and the entry
-  // (token * k + choice) of the routing decision it came from.
+  // (token * k + choice) of the TokenRoutes it came from.
   std::vector<int32_t> route_tokens;
   std::vector<int32_t> route_experts;
   std::vector<float> route_weights;
@@ -36,7 +36,7 @@ struct DispatchPlan {
 // as possible: of R replicas, token t of S goes to number t * R / S.
 //
 // O(tokens * k). UNAVAILABLE, naming the expert, if one has no worker.
-absl::StatusOr<DispatchPlan> PlanDispatch(const RoutingDecision& decision,
+absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
                                           const Placement& placement);
 
 // The rows of `batch` that a group gets: [group tokens, cols].

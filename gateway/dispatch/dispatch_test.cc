@@ -13,13 +13,13 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 // Three tokens, k = 2, four experts; token 1's second choice is dropped.
-RoutingDecision ThreeTokens() {
-  RoutingDecision decision;
-  decision.num_tokens = 3;
-  decision.k = 2;
-  decision.expert_ids = {0, 3, 2, -1, 1, 0};
-  decision.weights = {0.75f, 0.25f, 1.0f, 0.0f, 0.5f, 0.5f};
-  return decision;
+TokenRoutes ThreeTokens() {
+  TokenRoutes routes;
+  routes.num_tokens = 3;
+  routes.k = 2;
+  routes.expert_ids = {0, 3, 2, -1, 1, 0};
+  routes.weights = {0.75f, 0.25f, 1.0f, 0.0f, 0.5f, 0.5f};
+  return routes;
 }
 
 Placement Spread(int32_t num_experts, int32_t ep_size,
@@ -44,12 +44,12 @@ TEST(DispatchPlanTest, SendsEachTokenOnceToEachWorkerThatNeedsIt) {
 }
 
 TEST(DispatchPlanTest, ReplicasSplitTheBatchIntoRuns) {
-  RoutingDecision decision;
-  decision.num_tokens = 5;
-  decision.expert_ids = {0, 0, 0, 0, 0};
-  decision.weights = {1, 1, 1, 1, 1};
+  TokenRoutes routes;
+  routes.num_tokens = 5;
+  routes.expert_ids = {0, 0, 0, 0, 0};
+  routes.weights = {1, 1, 1, 1, 1};
   ASSERT_OK_AND_ASSIGN(const DispatchPlan plan,
-                       PlanDispatch(decision, Spread(1, 1, {"a", "b"})));
+                       PlanDispatch(routes, Spread(1, 1, {"a", "b"})));
   ASSERT_EQ(plan.groups.size(), 2u);
   EXPECT_THAT(plan.groups[0].token_idx, ElementsAre(0, 1, 2));
   EXPECT_THAT(plan.groups[1].token_idx, ElementsAre(3, 4));
@@ -65,35 +65,34 @@ TEST(DispatchPlanTest, NamesAnExpertWithoutAWorker) {
 // With experts that return their input, both ways of combining give
 // sum of weights * x.
 TEST(CombineTest, IdentityExpertsGiveTheWeightedSumOfTheInput) {
-  const RoutingDecision decision = ThreeTokens();
+  const TokenRoutes routes = ThreeTokens();
   const std::vector<float> values = {1, 2, 4, 8, 16, 32};
   const Tensor x = Tensor::FromSpan({3, 2}, values);
   ASSERT_OK_AND_ASSIGN(const DispatchPlan plan,
-                       PlanDispatch(decision, Spread(4, 2, {"a", "b"})));
+                       PlanDispatch(routes, Spread(4, 2, {"a", "b"})));
   std::vector<Tensor> partial_rows;
   std::vector<Tensor> route_rows;
   for (const GroupDispatch& group : plan.groups) {
     const Tensor rows = GatherRows(x, group);
     Tensor sums = Tensor::Zeros(rows.shape());
-    Tensor routes =
+    Tensor unsummed =
         Tensor::Zeros({static_cast<int64_t>(group.route_entries.size()), 2});
     for (size_t r = 0; r < group.route_entries.size(); ++r) {
       for (int64_t j = 0; j < 2; ++j) {
         const float v = rows.row(group.route_tokens[r])[j];
         sums.row(group.route_tokens[r])[j] += group.route_weights[r] * v;
-        routes.row(static_cast<int64_t>(r))[j] = v;
+        unsummed.row(static_cast<int64_t>(r))[j] = v;
       }
     }
     partial_rows.push_back(std::move(sums));
-    route_rows.push_back(std::move(routes));
+    route_rows.push_back(std::move(unsummed));
   }
   EXPECT_THAT(CombinePartialRows(plan, partial_rows, 3, 2).values(),
               ElementsAre(1, 2, 4, 8, 16, 32));
-  EXPECT_THAT(
-      CombineRoutes(plan, decision, route_rows, 2, RouteWeighting::kWeigh)
-          .values(),
-      ElementsAre(1, 2, 4, 8, 16, 32));
-  EXPECT_THAT(CombineRoutes(plan, decision, route_rows, 2,
+  EXPECT_THAT(CombineRoutes(plan, routes, route_rows, 2, RouteWeighting::kWeigh)
+                  .values(),
+              ElementsAre(1, 2, 4, 8, 16, 32));
+  EXPECT_THAT(CombineRoutes(plan, routes, route_rows, 2,
                             RouteWeighting::kAlreadyWeighed)
                   .values(),
               ElementsAre(2, 4, 4, 8, 32, 64));

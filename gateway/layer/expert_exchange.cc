@@ -57,13 +57,13 @@ absl::StatusOr<std::vector<Result>> Collect(
 }
 
 Tensor Combine(const ExchangeContext& context, const DispatchPlan& plan,
-               const RoutingDecision& decision, const std::vector<Tensor>& rows,
+               const TokenRoutes& routes, const std::vector<Tensor>& rows,
                RouteWeighting weighting) {
   const Stopwatch stopwatch;
   Tensor sum = context.spec.exact_combine
-                   ? CombineRoutes(plan, decision, rows,
-                                   context.spec.hidden_size, weighting)
-                   : CombinePartialRows(plan, rows, decision.num_tokens,
+                   ? CombineRoutes(plan, routes, rows, context.spec.hidden_size,
+                                   weighting)
+                   : CombinePartialRows(plan, rows, routes.num_tokens,
                                         context.spec.hidden_size);
   context.metrics.ObserveStage(Stage::kCombine, stopwatch.ElapsedUs());
   return sum;
@@ -88,7 +88,7 @@ absl::Status ReportIfLost(const ExchangeContext& context, int32_t worker_idx,
 
 absl::StatusOr<ForwardExchange> ExchangeForward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const RoutingDecision& decision, ConstMatrix x,
+    const TokenRoutes& routes, ConstMatrix x,
     std::optional<MicrobatchKey> keep) {
   const Stopwatch plan_stopwatch;
   std::vector<ExpertForwardRequest> requests(plan.groups.size());
@@ -128,13 +128,18 @@ absl::StatusOr<ForwardExchange> ExchangeForward(
         std::max(exchange.timing.compute_us, results[g].compute_us);
     rows.push_back(std::move(results[g].y));
   }
-  exchange.y = Combine(context, plan, decision, rows, RouteWeighting::kWeigh);
+  // Weights on the experts' inputs are in the rows already.
+  const bool on_input =
+      context.spec.gate.weight_application == WeightApplication::kInput;
+  exchange.y = Combine(
+      context, plan, routes, rows,
+      on_input ? RouteWeighting::kAlreadyWeighed : RouteWeighting::kWeigh);
   return exchange;
 }
 
 absl::StatusOr<BackwardExchange> ExchangeBackward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const RoutingDecision& decision, ConstMatrix grad_y, MicrobatchKey key) {
+    const TokenRoutes& routes, ConstMatrix grad_y, MicrobatchKey key) {
   std::vector<ExpertBackwardRequest> requests(plan.groups.size());
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     requests[g] = {.layer = context.spec.name,
@@ -154,7 +159,7 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
   exchange.timing.wait_us = wait_stopwatch.ElapsedUs();
   context.metrics.ObserveStage(Stage::kExperts, exchange.timing.wait_us);
 
-  exchange.route_dots.assign(decision.expert_ids.size(), 0.0f);
+  exchange.route_dots.assign(routes.expert_ids.size(), 0.0f);
   std::vector<Tensor> rows;
   for (size_t g = 0; g < results.size(); ++g) {
     const GroupDispatch& group = plan.groups[g];
@@ -175,7 +180,7 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
     rows.push_back(std::move(results[g].grad_x));
   }
   exchange.grad_x =
-      Combine(context, plan, decision, rows, RouteWeighting::kAlreadyWeighed);
+      Combine(context, plan, routes, rows, RouteWeighting::kAlreadyWeighed);
   return exchange;
 }
 

@@ -13,9 +13,9 @@
 #include "common/api/expert_calls.h"
 #include "common/tensor/tensor.h"
 #include "gateway/dispatch/dispatch_plan.h"
+#include "gateway/dispatch/token_routes.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/layer/layer_membership.h"
-#include "gateway/routing/router.h"
 
 namespace switchyard {
 
@@ -52,12 +52,12 @@ struct BackwardExchange {
 // error, by worker id, where there is one; unreachable groups are reported.
 absl::StatusOr<ForwardExchange> ExchangeForward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const RoutingDecision& decision, ConstMatrix x,
+    const TokenRoutes& routes, ConstMatrix x,
     std::optional<MicrobatchKey> keep);
 
 absl::StatusOr<BackwardExchange> ExchangeBackward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const RoutingDecision& decision, ConstMatrix grad_y, MicrobatchKey key);
+    const TokenRoutes& routes, ConstMatrix grad_y, MicrobatchKey key);
 
 // Reports the worker if `status`, which its group answered, says that it could
 // not be reached. Returns the status as it is: groups name their workers.

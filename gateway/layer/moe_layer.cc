@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "gateway/layer/fan_out.h"
+#include "gateway/layer/batch_routing.h"
+#include "gateway/layer/expert_import.h"
+#include "gateway/layer/expert_loading.h"
 #include "gateway/layer/parameter_access.h"
 #include "gateway/layer/request_checks.h"
 #include "gateway/layer/step_coordinator.h"
@@ -21,40 +23,8 @@ namespace {
 // attempt at least one worker fewer is left, so this bounds only bad luck.
 constexpr int kMaxForwardAttempts = 4;
 
-void UnloadFrom(const LayerMembership& membership, const std::string& layer,
-                absl::Time deadline) {
-  FanOut<absl::Status> fan_out(membership.groups.size());
-  for (size_t w = 0; w < membership.groups.size(); ++w) {
-    membership.groups[w]->UnloadExperts(layer, deadline, fan_out.Done(w));
-  }
-  // A worker that cannot be reached has nothing left to unload.
-  static_cast<void>(fan_out.Wait());
-}
-
-absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
-                      absl::Time deadline) {
-  const std::vector<std::string>& workers = membership.placement.workers();
-  std::vector<LoadExpertsRequest> requests;
-  for (const std::string& worker_id : workers) {
-    requests.push_back({.spec = spec,
-                        .expert_ids = membership.placement.ExpertsOf(worker_id),
-                        .generation = membership.generation});
-  }
-  FanOut<absl::Status> fan_out(workers.size());
-  for (size_t w = 0; w < workers.size(); ++w) {
-    membership.groups[w]->LoadExperts(requests[w], deadline, fan_out.Done(w));
-  }
-  const std::vector<absl::Status> answers = fan_out.Wait();
-  for (const absl::Status& answer : answers) {
-    SWITCHYARD_RETURN_IF_ERROR(answer);
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckGateBytes(const LayerSpec& spec, int64_t max_gate_bytes) {
-  constexpr int64_t kTensors = 4;  // Weight, gradient, two moments.
-  const int64_t gate_bytes = kTensors * static_cast<int64_t>(sizeof(float)) *
-                             spec.num_experts * spec.hidden_size;
+  const int64_t gate_bytes = Gate::SizeBytes(spec);
   if (gate_bytes <= max_gate_bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
       "the gate of layer '", spec.name, "' (num_experts ", spec.num_experts,
@@ -90,23 +60,8 @@ absl::StatusOr<std::shared_ptr<MoeLayer>> MoeLayer::Create(
     uint64_t generation, MoeLayerEnvironment environment, absl::Time deadline) {
   SWITCHYARD_RETURN_IF_ERROR(
       CheckGateBytes(spec, environment.limits.max_gate_bytes));
-  std::vector<std::string> worker_ids;
-  for (const auto& [worker_id, group] : groups) worker_ids.push_back(worker_id);
-  SWITCHYARD_ASSIGN_OR_RETURN(
-      PlacementMap map,
-      SpreadExperts(spec.num_experts, spec.ep_size, worker_ids));
-  Placement placement(std::move(map));
-  std::vector<std::shared_ptr<ExpertGroup>> hosts;
-  for (const std::string& worker_id : placement.workers()) {
-    hosts.push_back(groups.at(worker_id));
-  }
-  auto membership = std::make_shared<const LayerMembership>(
-      LayerMembership{generation, std::move(placement), std::move(hosts)});
-  absl::Status loaded = LoadOnto(*membership, spec, deadline);
-  if (!loaded.ok()) {
-    UnloadFrom(*membership, spec.name, deadline);
-    return loaded;
-  }
+  SWITCHYARD_ASSIGN_OR_RETURN(auto membership,
+                              PlaceExperts(spec, groups, generation, deadline));
   return std::make_shared<MoeLayer>(std::move(spec), std::move(membership),
                                     std::move(environment));
 }
@@ -120,13 +75,15 @@ MoeLayer::MoeLayer(LayerSpec spec,
       gate_(spec_),
       membership_(std::move(membership)),
       microbatches_(environment_.limits.max_open_microbatch_bytes,
-                    environment_.limits.microbatch_ttl) {}
+                    environment_.limits.microbatch_ttl),
+      importing_(environment_.awaits_import) {}
 
 absl::StatusOr<ForwardResult> MoeLayer::Forward(const ForwardRequest& request,
                                                 absl::Time deadline,
                                                 const GateDraws* draws) {
   const Stopwatch stopwatch;
   SWITCHYARD_RETURN_IF_ERROR(CheckForward(spec_, request));
+  SWITCHYARD_RETURN_IF_ERROR(CheckImported());
   ReaderLock lock(step_lock_);
   absl::StatusOr<ForwardResult> result =
       request.mode == Mode::kTrain ? ForwardTrain(request, deadline, draws)
@@ -142,7 +99,8 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardEval(
   for (int attempt = 0; attempt < kMaxForwardAttempts; ++attempt) {
     SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
     absl::StatusOr<ForwardPass> pass =
-        RunForward(request, *membership, std::nullopt, deadline, draws);
+        RunForward(request, *membership,
+                   {.deadline = deadline, .routing = {.given_draws = draws}});
     if (pass.ok()) return std::move(pass->result);
     error = pass.status();
     if (!absl::IsUnavailable(error)) return error;
@@ -155,6 +113,8 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
     const GateDraws* draws) {
   std::shared_ptr<const LayerMembership> membership;
   MicrobatchKey key;
+  ForwardOptions options = {.deadline = deadline,
+                            .routing = {.given_draws = draws}};
   {
     MutexLock lock(state_mutex_);
     SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
@@ -165,9 +125,10 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
     SWITCHYARD_ASSIGN_OR_RETURN(
         key.microbatch,
         microbatches_.Reserve(request.microbatch, environment_.clock.Now()));
+    options.routing.step_routing = step_routing_;
   }
-  absl::StatusOr<ForwardPass> pass =
-      RunForward(request, *membership, key, deadline, draws);
+  options.routing.keep = key;
+  absl::StatusOr<ForwardPass> pass = RunForward(request, *membership, options);
   if (!pass.ok()) {
     {
       MutexLock lock(state_mutex_);
@@ -180,40 +141,37 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
   result.microbatch = key.microbatch;
   pass->kept.x = request.x.Clone();
   MutexLock lock(state_mutex_);
+  step_routing_.Add(result.expert_counts, pass->kept.decision.num_tokens);
   microbatches_.Open(key.microbatch, std::move(pass->kept));
   return result;
 }
 
 absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
     const ForwardRequest& request, const LayerMembership& membership,
-    std::optional<MicrobatchKey> keep, absl::Time deadline,
-    const GateDraws* draws) {
+    const ForwardOptions& options) {
   const Stopwatch gate_stopwatch;
-  GateDraws own_draws;
-  if (draws == nullptr) {
-    const MicrobatchKey noise_key = keep.value_or(MicrobatchKey{});
-    own_draws = DrawForForward(spec_, request.mode, request.x.rows(),
-                               noise_key.step, noise_key.microbatch);
-    draws = &own_draws;
-  }
   ForwardPass pass;
-  RoutingDecision& decision = pass.kept.decision;
-  decision = gate_.Route(request.mode, request.x, *draws, request.used_tokens);
+  pass.kept = RouteBatch(spec_, gate_, request, options.routing);
+  const RoutingDecision& decision = pass.kept.decision;
+  const std::optional<Tensor> jittered =
+      JitterForExperts(spec_, pass.kept, request.x);
   pass.result.timing.gate_us = gate_stopwatch.ElapsedUs();
   environment_.metrics.ObserveStage(Stage::kGate, pass.result.timing.gate_us);
 
-  const ExchangeContext context = Context(membership, deadline);
-  SWITCHYARD_ASSIGN_OR_RETURN(pass.kept.plan,
-                              PlanDispatch(decision, membership.placement));
+  const ExchangeContext context = Context(membership, options.deadline);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      pass.kept.plan, PlanDispatch(pass.kept.routes, membership.placement));
   SWITCHYARD_ASSIGN_OR_RETURN(
       ForwardExchange exchange,
-      ExchangeForward(context, pass.kept.plan, decision, request.x, keep));
+      ExchangeForward(context, pass.kept.plan, pass.kept.routes,
+                      jittered.has_value() ? *jittered : request.x,
+                      options.routing.keep));
   load_.OnForward(request.mode, decision, pass.kept.plan, membership.placement);
 
-  pass.kept.jitter = draws->jitter.Clone();
   pass.result.y = std::move(exchange.y);
   pass.result.y.Reshape(request.x.shape());
   pass.result.aux_loss = decision.aux_loss;
+  pass.result.aux_loss_terms = decision.aux_loss_terms;
   pass.result.expert_counts = decision.expert_counts;
   pass.result.kept_counts = decision.kept_counts;
   pass.result.capacity = decision.capacity;
@@ -248,7 +206,7 @@ absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
     microbatch = microbatches_.Take(request.microbatch);
   }
   absl::StatusOr<BackwardExchange> exchange = ExchangeBackward(
-      Context(*membership, deadline), microbatch.plan, microbatch.decision,
+      Context(*membership, deadline), microbatch.plan, microbatch.routes,
       request.grad_y, {request.step, request.microbatch});
   if (!exchange.ok()) {
     // Some workers may have added this microbatch's gradients, others not.
@@ -257,9 +215,9 @@ absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
     return TrainingError(exchange.status());
   }
   const Stopwatch gate_stopwatch;
-  gate_.Backward(microbatch.x, microbatch.jitter, microbatch.decision,
-                 exchange->route_dots, request.grad_aux_loss, exchange->grad_x);
   BackwardResult result;
+  result.grad_topk_weights = BackpropagateRouting(
+      spec_, gate_, microbatch, request.grad_aux_loss, *exchange);
   result.timing.gate_us = gate_stopwatch.ElapsedUs();
   environment_.metrics.ObserveStage(Stage::kGateBackward,
                                     result.timing.gate_us);
@@ -275,6 +233,7 @@ absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
 absl::StatusOr<StepResult> MoeLayer::Step(const StepRequest& request,
                                           absl::Time deadline) {
   const Stopwatch stopwatch;
+  SWITCHYARD_RETURN_IF_ERROR(CheckTrainable(spec_));
   SWITCHYARD_RETURN_IF_ERROR(CheckLearningRate(request.learning_rate));
   WriterLock lock(step_lock_);
   {
@@ -310,9 +269,11 @@ absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
                                                   absl::Time deadline) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
   uint64_t step = 0;
+  StepRouting step_routing;
   {
     MutexLock lock(state_mutex_);
     step = step_state_.step();
+    step_routing = step_routing_;
   }
   const Stopwatch prepare_stopwatch;
   const absl::StatusOr<double> experts_squared_norm =
@@ -320,12 +281,13 @@ absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
   if (!experts_squared_norm.ok()) {
     return TrainingError(experts_squared_norm.status());
   }
-  const double gate_squared_norm = gate_.GradientSquaredNorm();
-  if (!std::isfinite(gate_squared_norm)) {
-    return absl::FailedPreconditionError(
-        "gradient of gate.weight is not finite, expected finite gradients; "
-        "send Step with discard to go on");
+  if (const auto parameter = gate_.NonFiniteGradient(); parameter) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "gradient of ", *parameter,
+        " is not finite, expected finite gradients; send Step with discard to "
+        "go on"));
   }
+  const double gate_squared_norm = gate_.GradientSquaredNorm();
   environment_.metrics.ObserveStage(Stage::kPrepare,
                                     prepare_stopwatch.ElapsedUs());
 
@@ -335,6 +297,7 @@ absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
       environment_.clock.Now() + environment_.limits.worker_call_timeout;
   CommitExperts(Context(*membership, commit_deadline), step, learning_rate);
   gate_.Update(learning_rate, static_cast<int64_t>(step) + 1);
+  gate_.UpdateCorrectionBias(step_routing.expert_counts);
   load_.OnStep();
   environment_.metrics.ObserveStage(Stage::kCommit,
                                     commit_stopwatch.ElapsedUs());
@@ -346,6 +309,7 @@ absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
     MutexLock lock(state_mutex_);
     step_state_.Commit(result);
     microbatches_.Clear();
+    step_routing_ = StepRouting();
   }
   SWITCHYARD_RETURN_IF_ERROR(Membership().status());
   return result;
@@ -375,6 +339,7 @@ void MoeLayer::DiscardLocked() {
     step = step_state_.step();
     step_state_.Discard();
     microbatches_.Clear();
+    step_routing_ = StepRouting();
   }
   gate_.ZeroGradient();
   AbortExperts(
@@ -387,6 +352,7 @@ absl::StatusOr<TrainStepResult> MoeLayer::TrainStep(
     const TrainStepRequest& request, absl::Time deadline) {
   const Stopwatch stopwatch;
   SWITCHYARD_RETURN_IF_ERROR(CheckTrainStep(spec_, request));
+  SWITCHYARD_RETURN_IF_ERROR(CheckImported());
   WriterLock lock(step_lock_);
   {
     MutexLock state_lock(state_mutex_);
@@ -442,6 +408,9 @@ absl::StatusOr<TrainStepResult> MoeLayer::TrainStepLocked(
 
 absl::StatusOr<ReadParametersResult> MoeLayer::ReadParameters(
     const ReadParametersRequest& request, absl::Time deadline) {
+  if (request.kind == ParameterKind::kGradient) {
+    SWITCHYARD_RETURN_IF_ERROR(CheckTrainable(spec_));
+  }
   ReaderLock lock(step_lock_);
   SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
   SWITCHYARD_ASSIGN_OR_RETURN(
@@ -460,6 +429,21 @@ absl::Status MoeLayer::WriteParameters(const WriteParametersRequest& request,
   return WriteParameterSlices(Context(*membership, deadline), gate_, request);
 }
 
+absl::StatusOr<ImportParametersResult> MoeLayer::ImportParameters(
+    const ImportParametersRequest& request, absl::Time deadline) {
+  SWITCHYARD_RETURN_IF_ERROR(CheckImportParameters(spec_, request));
+  WriterLock lock(step_lock_);
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      ImportParametersResult result,
+      ImportExperts(Context(*membership, deadline), request));
+  if (request.finish) {
+    MutexLock state_lock(state_mutex_);
+    importing_ = false;
+  }
+  return result;
+}
+
 void MoeLayer::Unload(absl::Time deadline) {
   WriterLock lock(step_lock_);
   std::shared_ptr<const LayerMembership> membership;
@@ -467,7 +451,7 @@ void MoeLayer::Unload(absl::Time deadline) {
     MutexLock state_lock(state_mutex_);
     membership = membership_;
   }
-  UnloadFrom(*membership, spec_.name, deadline);
+  UnloadExperts(*membership, spec_.name, deadline);
 }
 
 void MoeLayer::OnWorkerGone(const std::string& worker_id,
@@ -496,9 +480,12 @@ void MoeLayer::OnWorkerGone(const std::string& worker_id,
 LayerStatus MoeLayer::Status() const {
   MutexLock lock(state_mutex_);
   return {.spec = spec_,
-          .state = lost_reason_.empty() ? LayerState::kServing
-                                        : LayerState::kLostExperts,
-          .state_reason = lost_reason_,
+          .state = !lost_reason_.empty() ? LayerState::kLostExperts
+                   : importing_          ? LayerState::kImporting
+                                         : LayerState::kServing,
+          .state_reason = !lost_reason_.empty() ? lost_reason_
+                          : importing_ ? "its parameters are being imported"
+                                       : "",
           .step = step_state_.step(),
           .num_open_microbatches =
               static_cast<int32_t>(microbatches_.OpenNumbers().size()),
@@ -510,6 +497,15 @@ absl::StatusOr<std::shared_ptr<const LayerMembership>> MoeLayer::Membership()
   MutexLock lock(state_mutex_);
   SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
   return membership_;
+}
+
+absl::Status MoeLayer::CheckImported() const {
+  MutexLock lock(state_mutex_);
+  if (!importing_) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("layer '", spec_.name,
+                   "' is being imported, expected all its parameters; delete "
+                   "it if the import was given up"));
 }
 
 absl::Status MoeLayer::CheckServingLocked() const {

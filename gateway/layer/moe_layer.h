@@ -16,11 +16,13 @@
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/layer/batch_routing.h"
 #include "gateway/layer/expert_exchange.h"
 #include "gateway/layer/gate.h"
 #include "gateway/layer/layer_membership.h"
 #include "gateway/layer/load_tracker.h"
 #include "gateway/training/microbatch_table.h"
+#include "gateway/training/step_routing.h"
 #include "gateway/training/step_state.h"
 
 namespace switchyard {
@@ -43,6 +45,8 @@ struct MoeLayerEnvironment {
   MoeLayerLimits limits;
   Clock& clock;
   GatewayMetrics& metrics;
+  // Refuses to compute until ImportParameters says that it is finished.
+  bool awaits_import = false;
   ReportLostWorker report_lost;
 };
 
@@ -78,6 +82,8 @@ class MoeLayer {
       const ReadParametersRequest& request, absl::Time deadline);
   absl::Status WriteParameters(const WriteParametersRequest& request,
                                absl::Time deadline);
+  absl::StatusOr<ImportParametersResult> ImportParameters(
+      const ImportParametersRequest& request, absl::Time deadline);
   // Unloads the experts, once the calls in progress are done.
   void Unload(absl::Time deadline);
 
@@ -94,6 +100,10 @@ class MoeLayer {
            MoeLayerEnvironment environment);
 
  private:
+  struct ForwardOptions {
+    absl::Time deadline;
+    RoutingOptions routing;
+  };
   // A forward that went well, with what its backward will need.
   struct ForwardPass {
     ForwardResult result;
@@ -110,9 +120,7 @@ class MoeLayer {
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<ForwardPass> RunForward(const ForwardRequest& request,
                                          const LayerMembership& membership,
-                                         std::optional<MicrobatchKey> keep,
-                                         absl::Time deadline,
-                                         const GateDraws* draws)
+                                         const ForwardOptions& options)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<BackwardResult> BackwardLocked(const BackwardRequest& request,
                                                 absl::Time deadline)
@@ -132,6 +140,8 @@ class MoeLayer {
   // UNAVAILABLE, with the reason, while experts are lost.
   absl::StatusOr<std::shared_ptr<const LayerMembership>> Membership() const
       ABSL_LOCKS_EXCLUDED(state_mutex_);
+  // FAILED_PRECONDITION while parameters are missing.
+  absl::Status CheckImported() const ABSL_LOCKS_EXCLUDED(state_mutex_);
   absl::Status CheckServingLocked() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_mutex_);
   ExchangeContext Context(const LayerMembership& membership,
@@ -159,6 +169,8 @@ class MoeLayer {
   std::string lost_reason_ ABSL_GUARDED_BY(state_mutex_);
   StepState step_state_ ABSL_GUARDED_BY(state_mutex_);
   MicrobatchTable microbatches_ ABSL_GUARDED_BY(state_mutex_);
+  bool importing_ ABSL_GUARDED_BY(state_mutex_);
+  StepRouting step_routing_ ABSL_GUARDED_BY(state_mutex_);
 };
 
 }  // namespace switchyard

@@ -137,14 +137,14 @@ absl::StatusOr<std::vector<std::vector<ParameterSlice>>> ReadFromWorkers(
 
 ParameterSlice ReadGate(const Gate& gate, const PageItem& item,
                         ParameterKind kind) {
-  return {
-      .name = item.range.name,
-      .shape = item.parameter->shape,
-      .offset = item.range.offset,
-      .values =
-          kind == ParameterKind::kValue
-              ? gate.ReadWeight(item.range.offset, item.range.num_elements)
-              : gate.ReadGradient(item.range.offset, item.range.num_elements)};
+  const int32_t idx = item.parameter->idx_in_expert;
+  const auto& [name, offset, num_elements] = item.range;
+  return {.name = name,
+          .shape = item.parameter->shape,
+          .offset = offset,
+          .values = kind == ParameterKind::kValue
+                        ? gate.ReadValue(idx, offset, num_elements)
+                        : gate.ReadGradient(idx, offset, num_elements)};
 }
 
 }  // namespace
@@ -237,10 +237,14 @@ absl::StatusOr<ReadParametersResult> ReadParameterPage(
 absl::Status WriteParameterSlices(const ExchangeContext& context, Gate& gate,
                                   const WriteParametersRequest& request) {
   std::map<std::vector<int32_t>, std::vector<ParameterSlice>> by_workers;
+  std::vector<std::pair<int32_t, const ParameterSlice*>> gate_slices;
   for (const ParameterSlice& slice : request.slices) {
     SWITCHYARD_ASSIGN_OR_RETURN(const ParameterSpec parameter,
                                 FindParameter(context.spec, slice.name));
-    if (parameter.expert_id == kGateOwner) continue;
+    if (parameter.expert_id == kGateOwner) {
+      gate_slices.emplace_back(parameter.idx_in_expert, &slice);
+      continue;
+    }
     SWITCHYARD_ASSIGN_OR_RETURN(std::vector<int32_t> workers,
                                 ReplicasOf(context, parameter.expert_id));
     by_workers[std::move(workers)].push_back(slice);
@@ -249,9 +253,8 @@ absl::Status WriteParameterSlices(const ExchangeContext& context, Gate& gate,
     SWITCHYARD_RETURN_IF_ERROR(
         WriteToWorkers(context, workers, slices, ParameterKind::kValue));
   }
-  const std::string gate_name = GateParameters(context.spec)[0].name;
-  for (const ParameterSlice& slice : request.slices) {
-    if (slice.name == gate_name) gate.WriteWeight(slice.offset, slice.values);
+  for (const auto& [idx, slice] : gate_slices) {
+    gate.WriteValue(idx, slice->offset, slice->values);
   }
   return absl::OkStatus();
 }

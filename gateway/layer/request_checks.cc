@@ -21,10 +21,11 @@ absl::Status CheckX(const LayerSpec& spec, const Tensor& x) {
         "x.shape: got ", ShapeToString(x.shape()), ", expected [..., ",
         spec.hidden_size, "], the hidden_size of layer '", spec.name, "'"));
   }
-  if (x.rows() > kMaxTokens / spec.gate.k) {
-    return absl::InvalidArgumentError(absl::StrCat("x.shape: got ", x.rows(),
-                                                   " tokens, expected at most ",
-                                                   kMaxTokens / spec.gate.k));
+  // One more for the dense branch.
+  const int64_t max_tokens = kMaxTokens / (spec.gate.k + 1);
+  if (x.rows() > max_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "x.shape: got ", x.rows(), " tokens, expected at most ", max_tokens));
   }
   return absl::OkStatus();
 }
@@ -109,13 +110,59 @@ absl::Status CheckSlice(const LayerSpec& spec, const ParameterSlice& slice,
   return absl::OkStatus();
 }
 
+// The routes of a client that routed itself.
+absl::Status CheckTopK(const LayerSpec& spec, const ForwardRequest& request) {
+  const size_t num_ids = request.topk_ids.size();
+  if (request.topk_weights.size() != num_ids) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("topk_weights: got ", request.topk_weights.size(),
+                     " entries, expected ", num_ids, ", one per topk_ids"));
+  }
+  if (num_ids == 0) return absl::OkStatus();
+  const size_t num_tokens = static_cast<size_t>(request.x.rows());
+  if (num_tokens == 0 || num_ids % num_tokens != 0 ||
+      num_ids / num_tokens > static_cast<size_t>(spec.num_experts)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "topk_ids: got ", num_ids, " entries for ", num_tokens,
+        " tokens, expected k per token, k from 1 to ", spec.num_experts));
+  }
+  if (!request.used_tokens.empty()) {
+    return absl::InvalidArgumentError(
+        "used_tokens: got a mask beside topk_ids, expected none (-1 in "
+        "topk_ids is no route)");
+  }
+  for (size_t i = 0; i < num_ids; ++i) {
+    if (request.topk_ids[i] < -1 || request.topk_ids[i] >= spec.num_experts) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "topk_ids[", i, "]: got ", request.topk_ids[i],
+          ", expected an expert from 0 to ", spec.num_experts - 1, ", or -1"));
+    }
+    if (!std::isfinite(request.topk_weights[i])) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("topk_weights[", i, "]: got ", request.topk_weights[i],
+                       ", expected a finite number"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status CheckTrainable(const LayerSpec& spec) {
+  if (!spec.inference_only) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "layer '", spec.name, "' is inference_only, expected one that trains"));
+}
 
 absl::Status CheckForward(const LayerSpec& spec,
                           const ForwardRequest& request) {
   SWITCHYARD_RETURN_IF_ERROR(CheckX(spec, request.x));
   SWITCHYARD_RETURN_IF_ERROR(
       CheckUsedTokens(spec, request.used_tokens, request.x.rows()));
+  SWITCHYARD_RETURN_IF_ERROR(CheckTopK(spec, request));
+  if (request.mode == Mode::kTrain) {
+    SWITCHYARD_RETURN_IF_ERROR(CheckTrainable(spec));
+  }
   if (request.mode == Mode::kEval) {
     if (!request.microbatch.has_value()) return absl::OkStatus();
     return absl::InvalidArgumentError(
@@ -145,6 +192,7 @@ absl::Status CheckBackward(const BackwardRequest& request,
 
 absl::Status CheckTrainStep(const LayerSpec& spec,
                             const TrainStepRequest& request) {
+  SWITCHYARD_RETURN_IF_ERROR(CheckTrainable(spec));
   SWITCHYARD_RETURN_IF_ERROR(CheckLearningRate(request.learning_rate));
   SWITCHYARD_RETURN_IF_ERROR(CheckX(spec, request.x));
   if (request.x.rows() == 0) {
@@ -163,6 +211,30 @@ absl::Status CheckWriteParameters(const LayerSpec& spec,
                                   const WriteParametersRequest& request) {
   for (size_t i = 0; i < request.slices.size(); ++i) {
     SWITCHYARD_RETURN_IF_ERROR(CheckSlice(spec, request.slices[i], i));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckImportParameters(const LayerSpec& spec,
+                                   const ImportParametersRequest& request) {
+  if (!spec.origin.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("layer '", spec.name,
+                     "' has no origin, expected one that was created for a "
+                     "Hugging Face module"));
+  }
+  if (request.expert_ids.empty()) return absl::OkStatus();
+  if (request.directory.empty() || request.directory.front() != '/') {
+    return absl::InvalidArgumentError(
+        absl::StrCat("directory: got '", request.directory.substr(0, 256),
+                     "', expected an absolute path"));
+  }
+  for (size_t i = 0; i < request.expert_ids.size(); ++i) {
+    const int32_t expert = request.expert_ids[i];
+    if (expert >= 0 && expert < spec.num_hosted_experts()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("expert_ids[", i, "]: got ", expert, ", expected 0 to ",
+                     spec.num_hosted_experts() - 1));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,8 @@
 
 namespace switchyard {
 
+// FAILED_PRECONDITION for a layer that serves only.
+absl::Status CheckTrainable(const LayerSpec& spec);
 absl::Status CheckForward(const LayerSpec& spec, const ForwardRequest& request);
 absl::Status CheckBackward(const BackwardRequest& request,
                            const OpenMicrobatch& microbatch);
@@ -18,6 +20,8 @@ absl::Status CheckTrainStep(const LayerSpec& spec,
 // Names, ranges and values of all slices.
 absl::Status CheckWriteParameters(const LayerSpec& spec,
                                   const WriteParametersRequest& request);
+absl::Status CheckImportParameters(const LayerSpec& spec,
+                                   const ImportParametersRequest& request);
 
 }  // namespace switchyard
 

@@ -37,12 +37,16 @@ int64_t ExpertCapacity(int64_t num_tokens, int32_t num_experts,
 }
 
 bool CanDrop(const CapacitySpec& capacity, Mode mode) {
-  return mode == Mode::kTrain ? capacity.drop_tokens
-                              : capacity.eval_capacity_factor.has_value();
+  if (mode == Mode::kTrain) return capacity.drop_tokens;
+  return capacity.eval_capacity_factor.has_value() ||
+         capacity.eval_expert_capacity > 0;
 }
 
 int64_t ExpertCapacity(const LayerSpec& spec, Mode mode, int64_t num_tokens) {
   const CapacitySpec& capacity = spec.capacity;
+  const int64_t fixed = mode == Mode::kTrain ? capacity.expert_capacity
+                                             : capacity.eval_expert_capacity;
+  if (fixed > 0) return fixed;
   const float factor =
       mode == Mode::kTrain
           ? capacity.capacity_factor

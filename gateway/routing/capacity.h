@@ -26,10 +26,11 @@ int64_t ExpertCapacity(int64_t num_tokens, int32_t num_experts,
                        float capacity_factor, int32_t k, int64_t min_capacity);
 
 // Whether an expert may refuse routes in this mode: in train mode
-// `drop_tokens`, in eval mode whether it has a factor of its own.
+// `drop_tokens`, in eval mode whether it has a factor or capacity of its own.
 bool CanDrop(const CapacitySpec& capacity, Mode mode);
 
-// ExpertCapacity with the layer's settings for a mode in which CanDrop.
+// With the layer's settings for a mode in which CanDrop: the capacity that is
+// given, or else by the factor.
 int64_t ExpertCapacity(const LayerSpec& spec, Mode mode, int64_t num_tokens);
 
 }  // namespace switchyard

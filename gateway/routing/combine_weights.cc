@@ -1,37 +1,90 @@
 #include "gateway/routing/combine_weights.h"
 
+#include <algorithm>
+
 namespace switchyard {
 
-float KeptProbability(const float* probabilities,
-                      absl::Span<const int32_t> expert_ids) {
+WeightRule WeightRuleOf(const GateSpec& gate) {
+  WeightRule rule;
+  rule.scaling_factor = gate.scaling_factor;
+  switch (gate.normalization) {
+    case WeightNormalization::kDeepSpeed:
+      rule.divides = gate.k > 1 && gate.selection == Selection::kTopK;
+      rule.over_kept = true;
+      rule.floor = std::numeric_limits<float>::epsilon();
+      return rule;
+    case WeightNormalization::kNone:
+    case WeightNormalization::kChosenSoftmax:
+      return rule;
+    case WeightNormalization::kChosen:
+    case WeightNormalization::kKept:
+      rule.divides = true;
+      rule.over_kept = gate.normalization == WeightNormalization::kKept;
+      rule.floor =
+          std::max(gate.normalization_floor, std::numeric_limits<float>::min());
+      rule.epsilon = gate.normalization_epsilon;
+      return rule;
+  }
+  return rule;
+}
+
+float RawWeightSum(const WeightRule& rule, const TokenChoices& choices) {
   float sum = 0;
-  for (const int32_t expert : expert_ids) {
-    if (expert >= 0) sum += probabilities[expert];
+  for (size_t r = 0; r < choices.raw_weights.size(); ++r) {
+    if (choices.counts(rule, r)) sum += choices.raw_weights[r];
   }
   return sum;
 }
 
-std::vector<float> CombineWeights(const Tensor& probabilities,
-                                  absl::Span<const int32_t> expert_ids,
+float WeightDivisor(const WeightRule& rule, float raw_weight_sum) {
+  // In this order a NaN stays one.
+  return (raw_weight_sum < rule.floor ? rule.floor : raw_weight_sum) +
+         rule.epsilon;
+}
+
+std::vector<float> CombineWeights(const WeightRule& rule,
+                                  absl::Span<const float> raw_weights,
+                                  absl::Span<const int32_t> chosen_ids,
+                                  absl::Span<const int32_t> kept_ids,
                                   int32_t k) {
-  std::vector<float> weights(expert_ids.size(), 0.0f);
-  const size_t num_choices = static_cast<size_t>(k);
-  for (int64_t token = 0; token < probabilities.rows(); ++token) {
-    const size_t begin = static_cast<size_t>(token) * num_choices;
-    const absl::Span<const int32_t> ids =
-        expert_ids.subspan(begin, num_choices);
-    const float* row = probabilities.row(token);
-    float divisor = 1.0f;
-    if (k > 1) {
-      const float sum = KeptProbability(row, ids);
-      // In this order a NaN stays one.
-      divisor = sum < kMinWeightSum ? kMinWeightSum : sum;
-    }
-    for (size_t r = 0; r < num_choices; ++r) {
-      if (ids[r] >= 0) weights[begin + r] = row[ids[r]] / divisor;
+  std::vector<float> weights(kept_ids.size(), 0.0f);
+  const size_t width = static_cast<size_t>(k);
+  for (size_t begin = 0; begin < kept_ids.size(); begin += width) {
+    const TokenChoices choices = {raw_weights.subspan(begin, width),
+                                  chosen_ids.subspan(begin, width),
+                                  kept_ids.subspan(begin, width)};
+    const float divisor =
+        rule.divides ? WeightDivisor(rule, RawWeightSum(rule, choices)) : 1.0f;
+    for (size_t r = 0; r < width; ++r) {
+      if (choices.kept_ids[r] < 0) continue;
+      weights[begin + r] =
+          choices.raw_weights[r] / divisor * rule.scaling_factor;
     }
   }
   return weights;
+}
+
+void CombineWeightsBackward(const WeightRule& rule, const TokenChoices& choices,
+                            absl::Span<const float> grad_weights,
+                            absl::Span<float> grad_raw_weights) {
+  float divisor = 1.0f;
+  // d loss / d divisor, negated and times the divisor.
+  float shared = 0.0f;
+  if (rule.divides) {
+    const float sum = RawWeightSum(rule, choices);
+    divisor = WeightDivisor(rule, sum);
+    for (size_t r = 0; r < grad_weights.size() && !(sum < rule.floor); ++r) {
+      if (choices.kept_ids[r] < 0) continue;
+      shared += choices.raw_weights[r] / divisor * rule.scaling_factor *
+                grad_weights[r];
+    }
+  }
+  for (size_t r = 0; r < grad_weights.size(); ++r) {
+    const float own =
+        choices.kept_ids[r] < 0 ? 0.0f : rule.scaling_factor * grad_weights[r];
+    grad_raw_weights[r] =
+        choices.counts(rule, r) ? (own - shared) / divisor : own / divisor;
+  }
 }
 
 }  // namespace switchyard

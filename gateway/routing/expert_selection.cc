@@ -1,112 +1,122 @@
 #include "gateway/routing/expert_selection.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <optional>
+
+#include "gateway/routing/group_limit.h"
 
 namespace switchyard {
 namespace {
 
-constexpr int64_t kNoExpert = -1;
+constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
-// Logits with or without noise on them.
-class NoisyLogits {
+int32_t ArgMax(absl::Span<const float> keys) {
+  return static_cast<int32_t>(std::max_element(keys.begin(), keys.end()) -
+                              keys.begin());
+}
+
+// Ranks the experts of one token after another.
+class Ranking {
  public:
-  NoisyLogits(ConstMatrix logits, ConstMatrix gumbel)
-      : logits_(logits), gumbel_(gumbel) {}
-
-  // The expert other than `excluded` of the largest noisy logit.
-  int64_t ArgMax(int64_t token, int64_t excluded) const {
-    const float* logits = logits_.row(token);
-    if (gumbel_.num_elements() == 0) {
-      return Best(excluded, [logits](int64_t e) { return logits[e]; });
+  Ranking(const GateSpec& gate, const SelectionInput& input)
+      : gate_(gate),
+        input_(input),
+        keys_(static_cast<size_t>(input.logits.num_cols)),
+        candidates_(keys_.size()) {
+    if (gate.group_limit.has_value()) {
+      group_limit_.emplace(*gate.group_limit,
+                           static_cast<int32_t>(keys_.size()), gate.k);
     }
-    const float* gumbel = gumbel_.row(token);
-    return Best(excluded,
-                [logits, gumbel](int64_t e) { return logits[e] + gumbel[e]; });
+  }
+
+  // Writes the k choices of a token with finite logits.
+  void Choose(int64_t token, int32_t* ids) {
+    FillKeys(token);
+    if (gate_.k == 1) {
+      if (has_gumbel()) AddGumbelledLogits(token);
+      ids[0] = ArgMax(keys_);
+    } else if (gate_.k == 2) {
+      ids[0] = ArgMax(keys_);
+      if (input_.correction_bias.empty()) AddGumbelledLogits(token);
+      keys_[static_cast<size_t>(ids[0])] = kMasked;
+      ids[1] = SecondChoice(ids[0]);
+    } else {
+      ChooseMany(ids);
+    }
   }
 
  private:
-  template <typename Score>
-  int64_t Best(int64_t excluded, Score score) const {
-    int64_t best = excluded == 0 ? 1 : 0;
-    for (int64_t e = best + 1; e < logits_.num_cols; ++e) {
-      if (e != excluded && score(e) > score(best)) best = e;
+  bool has_gumbel() const { return input_.draws.gumbel.num_elements() > 0; }
+
+  void FillKeys(int64_t token) {
+    const float* row = gate_.rank_by == RankBy::kLogits
+                           ? input_.logits.row(token)
+                           : input_.scores.values.row(token);
+    std::copy(row, row + keys_.size(), keys_.begin());
+    for (size_t e = 0; e < input_.correction_bias.size(); ++e) {
+      keys_[e] += input_.correction_bias[e];
     }
-    return best;
+    if (group_limit_.has_value()) group_limit_->Mask(absl::MakeSpan(keys_));
   }
 
-  ConstMatrix logits_;
-  ConstMatrix gumbel_;
+  // Replaces the keys of experts that may be chosen.
+  void AddGumbelledLogits(int64_t token) {
+    const float* logits = input_.logits.row(token);
+    const float* gumbel =
+        has_gumbel() ? input_.draws.gumbel.row(token) : nullptr;
+    for (size_t e = 0; e < keys_.size(); ++e) {
+      if (keys_[e] == kMasked) continue;
+      keys_[e] = gumbel == nullptr ? logits[e] : logits[e] + gumbel[e];
+    }
+  }
+
+  // The first expert that may be chosen where all keys are masked: two very
+  // different logits can leave no probability to any but one.
+  int32_t SecondChoice(int32_t first) const {
+    const int32_t second = ArgMax(keys_);
+    return second != first ? second : (first == 0 ? 1 : 0);
+  }
+
+  void ChooseMany(int32_t* ids) {
+    std::iota(candidates_.begin(), candidates_.end(), 0);
+    std::partial_sort(candidates_.begin(), candidates_.begin() + gate_.k,
+                      candidates_.end(), [this](int32_t a, int32_t b) {
+                        const float key_a = keys_[static_cast<size_t>(a)];
+                        const float key_b = keys_[static_cast<size_t>(b)];
+                        return key_a > key_b || (key_a == key_b && a < b);
+                      });
+    std::copy_n(candidates_.begin(), gate_.k, ids);
+  }
+
+  const GateSpec& gate_;
+  const SelectionInput& input_;
+  std::optional<GroupLimit> group_limit_;
+  std::vector<float> keys_;
+  std::vector<int32_t> candidates_;
 };
-
-bool IsUsed(const std::vector<bool>& used_tokens, int64_t token) {
-  return used_tokens.empty() || used_tokens[static_cast<size_t>(token)];
-}
-
-// Calls select(token, row of k ids) for each finite token; the others get the
-// lowest ids.
-template <typename Select>
-std::vector<int32_t> SelectForEachToken(const GateProbabilities& probabilities,
-                                        int32_t k, Select select) {
-  const std::vector<int64_t>& order = probabilities.token_order;
-  std::vector<int32_t> expert_ids(order.size() * static_cast<size_t>(k));
-  for (size_t i = 0; i < order.size(); ++i) {
-    int32_t* ids = expert_ids.data() + order[i] * k;
-    if (static_cast<int64_t>(i) < probabilities.num_finite_tokens) {
-      select(order[i], ids);
-    } else {
-      std::iota(ids, ids + k, 0);
-    }
-  }
-  return expert_ids;
-}
 
 }  // namespace
 
-std::vector<int32_t> SelectTop1(const GateProbabilities& probabilities,
-                                ConstMatrix logits, ConstMatrix gumbel,
-                                const std::vector<bool>& used_tokens) {
-  // DeepSpeed compares probabilities where there is no noise, logits where
-  // there is: in float32 two logits may differ and their probabilities not.
-  const bool noisy = gumbel.num_elements() > 0;
-  const NoisyLogits scores(noisy ? logits : ConstMatrix(probabilities.values),
-                           gumbel);
-  std::vector<int32_t> expert_ids = SelectForEachToken(
-      probabilities, 1, [&scores](int64_t token, int32_t* ids) {
-        ids[0] = static_cast<int32_t>(scores.ArgMax(token, kNoExpert));
-      });
-  for (size_t token = 0; token < expert_ids.size(); ++token) {
-    if (!IsUsed(used_tokens, static_cast<int64_t>(token))) {
-      expert_ids[token] = -1;
+std::vector<int32_t> SelectTopK(const GateSpec& gate,
+                                const SelectionInput& input) {
+  const std::vector<int64_t>& order = input.scores.token_order;
+  std::vector<int32_t> expert_ids(order.size() * static_cast<size_t>(gate.k));
+  Ranking ranking(gate, input);
+  for (size_t i = 0; i < order.size(); ++i) {
+    int32_t* ids = expert_ids.data() + order[i] * gate.k;
+    if (static_cast<int64_t>(i) < input.scores.num_finite_tokens) {
+      ranking.Choose(order[i], ids);
+    } else {
+      std::iota(ids, ids + gate.k, 0);
     }
   }
+  if (gate.k != 1 || input.used_tokens.empty()) return expert_ids;
+  for (size_t token = 0; token < expert_ids.size(); ++token) {
+    if (!input.used_tokens[token]) expert_ids[token] = -1;
+  }
   return expert_ids;
-}
-
-std::vector<int32_t> SelectTop2(const GateProbabilities& probabilities,
-                                ConstMatrix logits, ConstMatrix gumbel) {
-  const NoisyLogits first(probabilities.values, ConstMatrix());
-  const NoisyLogits second(logits, gumbel);
-  return SelectForEachToken(
-      probabilities, 2, [&first, &second](int64_t token, int32_t* ids) {
-        ids[0] = static_cast<int32_t>(first.ArgMax(token, kNoExpert));
-        ids[1] = static_cast<int32_t>(second.ArgMax(token, ids[0]));
-      });
-}
-
-std::vector<int32_t> SelectTopK(const GateProbabilities& probabilities,
-                                int32_t k) {
-  const Tensor& values = probabilities.values;
-  std::vector<int32_t> candidates(static_cast<size_t>(values.cols()));
-  return SelectForEachToken(probabilities, k, [&](int64_t token, int32_t* ids) {
-    const float* row = values.row(token);
-    std::iota(candidates.begin(), candidates.end(), 0);
-    std::partial_sort(candidates.begin(), candidates.begin() + k,
-                      candidates.end(), [row](int32_t a, int32_t b) {
-                        return row[a] > row[b] || (row[a] == row[b] && a < b);
-                      });
-    std::copy_n(candidates.begin(), k, ids);
-  });
 }
 
 }  // namespace switchyard

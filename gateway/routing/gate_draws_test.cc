@@ -190,11 +190,10 @@ TEST(GateDrawsTest, RSampleChoosesExpertsAsOftenAsTheSoftmaxSays) {
   spec.gate.noise_policy = NoisePolicy::kRSample;
   const Tensor logits = RepeatedLogits();
   const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits,
-                  DrawForForward(spec, Mode::kTrain, kNumSamples, 0, 0), {});
+      testing::Route(spec, Mode::kTrain, logits,
+                     DrawForForward(spec, Mode::kTrain, kNumSamples, 0, 0), {});
   for (size_t e = 0; e < 5; ++e) {
-    ExpectFrequency(decision.expert_counts[e],
-                    decision.probabilities.values()[e]);
+    ExpectFrequency(decision.expert_counts[e], decision.scores.values()[e]);
   }
 }
 
@@ -203,10 +202,10 @@ TEST(GateDrawsTest, TheSecondExpertIsDrawnFromWhatTheFirstLeaves) {
   spec.gate.second_expert_sampling = true;
   const Tensor logits = RepeatedLogits();
   const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits,
-                  DrawForForward(spec, Mode::kTrain, kNumSamples, 0, 0), {});
+      testing::Route(spec, Mode::kTrain, logits,
+                     DrawForForward(spec, Mode::kTrain, kNumSamples, 0, 0), {});
   EXPECT_EQ(decision.expert_counts[0], kNumSamples);
-  const auto p = decision.probabilities.values();
+  const auto p = decision.scores.values();
   for (size_t e = 1; e < 5; ++e) {
     ExpectFrequency(decision.expert_counts[e], p[e] / (1.0 - p[0]));
   }

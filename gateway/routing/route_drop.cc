@@ -6,46 +6,36 @@
 namespace switchyard {
 namespace {
 
-// Below every score: last to be kept.
-constexpr float kBrokenTokenScore = -1.0f;
+// Below every key: last to be kept.
+constexpr float kBrokenTokenKey = -1.0f;
 
-// One number per route: its entry of `scores`.
-std::vector<float> RouteScores(absl::Span<const int32_t> expert_ids, int32_t k,
-                               ConstMatrix scores,
-                               const GateProbabilities& probabilities) {
-  const std::vector<int64_t>& order = probabilities.token_order;
-  std::vector<float> route_scores(expert_ids.size(), kBrokenTokenScore);
-  for (int64_t i = 0; i < probabilities.num_finite_tokens; ++i) {
-    const int64_t token = order[static_cast<size_t>(i)];
-    const float* row = scores.row(token);
+// A route that may be dropped, and what speaks for it.
+struct RankedRoute {
+  float key;
+  size_t entry;
+};
+
+// The group's routes by expert, each expert's in order of token.
+std::vector<std::vector<RankedRoute>> RoutesByExpert(
+    const GroupRoutes& group, ConstMatrix keys, int32_t k,
+    const std::vector<int32_t>& expert_ids) {
+  std::vector<std::vector<RankedRoute>> routes(
+      static_cast<size_t>(keys.num_cols));
+  for (size_t i = 0; i < group.tokens.size(); ++i) {
+    const int64_t token = group.tokens[i];
+    const bool finite = static_cast<int64_t>(i) < group.num_finite_tokens;
     for (int64_t r = token * k; r < (token + 1) * k; ++r) {
       const int32_t expert = expert_ids[static_cast<size_t>(r)];
-      if (expert >= 0) route_scores[static_cast<size_t>(r)] = row[expert];
+      if (expert < 0) continue;
+      routes[static_cast<size_t>(expert)].push_back(
+          {finite ? keys.row(token)[expert] : kBrokenTokenKey,
+           static_cast<size_t>(r)});
     }
-  }
-  return route_scores;
-}
-
-// Route indices, those of expert 0 first, each expert's in ascending order.
-std::vector<int64_t> RoutesByExpert(absl::Span<const int32_t> expert_ids,
-                                    absl::Span<const int64_t> counts) {
-  std::vector<int64_t> next(counts.size());
-  int64_t num_routes = 0;
-  for (size_t e = 0; e < counts.size(); ++e) {
-    next[e] = num_routes;
-    num_routes += counts[e];
-  }
-  std::vector<int64_t> routes(static_cast<size_t>(num_routes));
-  for (size_t route = 0; route < expert_ids.size(); ++route) {
-    const int32_t expert = expert_ids[route];
-    if (expert < 0) continue;
-    const int64_t position = next[static_cast<size_t>(expert)]++;
-    routes[static_cast<size_t>(position)] = static_cast<int64_t>(route);
   }
   return routes;
 }
 
-// Calls visit(route) for the routes of the tokens at `order` [begin, end).
+// Calls visit(entry) for the routes of the tokens.
 template <typename Visit>
 void VisitRoutes(absl::Span<const int64_t> tokens, int32_t k, SlotOrder order,
                  Visit visit) {
@@ -71,61 +61,72 @@ std::vector<int64_t> CountRoutes(absl::Span<const int32_t> expert_ids,
   return counts;
 }
 
-std::vector<int32_t> KeepHighestScores(std::vector<int32_t> expert_ids,
-                                       int32_t k, ConstMatrix scores,
-                                       const GateProbabilities& probabilities,
-                                       absl::Span<const int64_t> counts,
-                                       int64_t capacity) {
-  if (std::all_of(counts.begin(), counts.end(),
-                  [capacity](int64_t count) { return count <= capacity; })) {
-    return expert_ids;
-  }
-  const std::vector<float> route_scores =
-      RouteScores(expert_ids, k, scores, probabilities);
-  const auto is_better = [&route_scores](int64_t a, int64_t b) {
-    const float score_a = route_scores[static_cast<size_t>(a)];
-    const float score_b = route_scores[static_cast<size_t>(b)];
-    return score_a > score_b || (score_a == score_b && a < b);
+GroupRoutes GroupOf(const GateScores& scores, TokenRun run) {
+  GroupRoutes group;
+  group.run = run;
+  const auto begin = scores.token_order.begin();
+  const auto finite_end = begin + scores.num_finite_tokens;
+  // Both parts ascend.
+  const auto copy_part = [&group, run](auto from, auto to) {
+    group.tokens.insert(group.tokens.end(),
+                        std::lower_bound(from, to, run.begin),
+                        std::lower_bound(from, to, run.end));
   };
-  std::vector<int64_t> routes = RoutesByExpert(expert_ids, counts);
-  auto begin = routes.begin();
-  for (const int64_t count : counts) {
-    const auto end = begin + count;
-    if (count > capacity) {
-      std::nth_element(begin, begin + capacity, end, is_better);
-      for (auto dropped = begin + capacity; dropped != end; ++dropped) {
-        expert_ids[static_cast<size_t>(*dropped)] = -1;
-      }
-    }
-    begin = end;
-  }
-  return expert_ids;
+  copy_part(begin, finite_end);
+  group.num_finite_tokens = static_cast<int64_t>(group.tokens.size());
+  copy_part(finite_end, scores.token_order.end());
+  return group;
 }
 
-SlottedRoutes AssignSlots(std::vector<int32_t> expert_ids, int32_t k,
-                          SlotOrder order,
-                          const GateProbabilities& probabilities,
-                          int32_t num_experts, int64_t capacity) {
-  SlottedRoutes routes;
-  routes.slots.assign(expert_ids.size(), 0);
-  routes.kept_counts.assign(static_cast<size_t>(num_experts), 0);
+void KeepLargestKeys(const GroupRoutes& group, ConstMatrix keys, int32_t k,
+                     std::vector<int32_t>& expert_ids) {
+  const size_t capacity = static_cast<size_t>(group.capacity);
+  for (std::vector<RankedRoute>& routes :
+       RoutesByExpert(group, keys, k, expert_ids)) {
+    if (routes.size() <= capacity) continue;
+    const auto kept_end = routes.begin() + group.capacity;
+    std::nth_element(routes.begin(), kept_end, routes.end(),
+                     [](const RankedRoute& a, const RankedRoute& b) {
+                       return a.key > b.key ||
+                              (a.key == b.key && a.entry < b.entry);
+                     });
+    for (auto dropped = kept_end; dropped != routes.end(); ++dropped) {
+      expert_ids[dropped->entry] = -1;
+    }
+  }
+}
+
+void OrderByPriority(absl::Span<const float> raw_weights, int32_t k,
+                     GroupRoutes& group) {
+  const auto best = [raw_weights, k](int64_t token) {
+    const auto begin = raw_weights.begin() + token * k;
+    return *std::max_element(begin, begin + k);
+  };
+  std::stable_sort(group.tokens.begin(),
+                   group.tokens.begin() + group.num_finite_tokens,
+                   [&best](int64_t a, int64_t b) { return best(a) > best(b); });
+}
+
+void AssignSlots(const GroupRoutes& group, int32_t k, SlotOrder order,
+                 SlottedRoutes& routes) {
+  // Of each expert, in this group.
+  std::vector<int64_t> num_taken(routes.kept_counts.size(), 0);
   const auto take_slot = [&](int64_t route) {
-    int32_t& expert = expert_ids[static_cast<size_t>(route)];
+    const size_t entry = static_cast<size_t>(route);
+    int32_t& expert = routes.expert_ids[entry];
     if (expert < 0) return;
-    int64_t& kept = routes.kept_counts[static_cast<size_t>(expert)];
-    if (kept < capacity) {
-      routes.slots[static_cast<size_t>(route)] = static_cast<int32_t>(kept++);
+    const size_t e = static_cast<size_t>(expert);
+    if (num_taken[e] < group.capacity) {
+      ++num_taken[e];
+      routes.slots[entry] = static_cast<int32_t>(routes.kept_counts[e]++);
     } else {
       expert = -1;
     }
   };
-  const absl::Span<const int64_t> tokens = probabilities.token_order;
-  const size_t num_finite =
-      static_cast<size_t>(probabilities.num_finite_tokens);
+  const absl::Span<const int64_t> tokens = group.tokens;
+  const size_t num_finite = static_cast<size_t>(group.num_finite_tokens);
   VisitRoutes(tokens.subspan(0, num_finite), k, order, take_slot);
   VisitRoutes(tokens.subspan(num_finite), k, order, take_slot);
-  routes.expert_ids = std::move(expert_ids);
-  return routes;
 }
 
 }  // namespace switchyard

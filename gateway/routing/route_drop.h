@@ -8,7 +8,8 @@
 
 #include "absl/types/span.h"
 #include "common/tensor/tensor.h"
-#include "gateway/routing/softmax.h"
+#include "gateway/routing/gate_scores.h"
+#include "gateway/routing/local_groups.h"
 
 namespace switchyard {
 
@@ -16,26 +17,42 @@ namespace switchyard {
 std::vector<int64_t> CountRoutes(absl::Span<const int32_t> expert_ids,
                                  int32_t num_experts);
 
-// Where an expert has more than `capacity` routes, keeps those with the largest
-// `scores` [tokens, num_experts] and sets the others to -1; ties go to the
-// lowest token, and tokens with non-finite logits come last. Scores of finite
-// tokens must be finite and >= 0. `counts` are the CountRoutes of `expert_ids`.
-std::vector<int32_t> KeepHighestScores(std::vector<int32_t> expert_ids,
-                                       int32_t k, ConstMatrix scores,
-                                       const GateProbabilities& probabilities,
-                                       absl::Span<const int64_t> counts,
-                                       int64_t capacity);
+// One local group on its way through the drops.
+struct GroupRoutes {
+  TokenRun run;
+  // The order in which its tokens are served, those with finite logits first.
+  std::vector<int64_t> tokens;
+  int64_t num_finite_tokens = 0;
+  int64_t capacity = 0;
+};
+
+// The part of `scores.token_order` that falls into a run.
+GroupRoutes GroupOf(const GateScores& scores, TokenRun run);
+
+// Where an expert has more routes in the group than its capacity, keeps those
+// with the largest `keys` [tokens, num_experts] and sets the others to -1; ties
+// go to the lowest token, and tokens with non-finite logits come last. Keys of
+// finite tokens must be finite and >= 0.
+void KeepLargestKeys(const GroupRoutes& group, ConstMatrix keys, int32_t k,
+                     std::vector<int32_t>& expert_ids);
+
+// Puts the finite tokens in order of falling best weight: batch-prioritised
+// routing (Riquelme et al., 2021, arXiv 2106.05974). `raw_weights` [tokens *
+// k].
+void OrderByPriority(absl::Span<const float> raw_weights, int32_t k,
+                     GroupRoutes& group);
 
 // The order in which an expert's slots are filled.
 enum class SlotOrder {
   // Token by token, all k choices of a token together.
   kTokenMajor,
-  // All first choices, token by token, then all second choices.
+  // All first choices, token by token, then all second choices, and so on.
   kChoiceMajor,
 };
 
+// Slots so far, over all groups.
 struct SlottedRoutes {
-  // As given, -1 where there was no slot left.
+  // As chosen, -1 where there was no slot left.
   std::vector<int32_t> expert_ids;
   // [tokens * k] 0 where there is no route.
   std::vector<int32_t> slots;
@@ -43,12 +60,10 @@ struct SlottedRoutes {
   std::vector<int64_t> kept_counts;
 };
 
-// Gives each route the next slot of its expert while there are any; tokens with
-// non-finite logits come after all others.
-SlottedRoutes AssignSlots(std::vector<int32_t> expert_ids, int32_t k,
-                          SlotOrder order,
-                          const GateProbabilities& probabilities,
-                          int32_t num_experts, int64_t capacity);
+// Gives each of the group's routes the next slot of its expert while the group
+// has any; tokens with non-finite logits come after all others.
+void AssignSlots(const GroupRoutes& group, int32_t k, SlotOrder order,
+                 SlottedRoutes& routes);
 
 }  // namespace switchyard
 

@@ -1,69 +1,58 @@
-// From a batch's logits to its routes. The rules are DeepSpeed's top1gating,
-// top2gating and topkgating (deepspeed/moe/sharded_moe.py) for k = 1, k = 2 and
-// k >= 3; tests/golden holds their answers.
+// From a batch's logits to its routes: a pipeline of small pure steps that a
+// layer's GateSpec composes,
+//   scores -> ranking and selection -> counts -> losses -> drops and slots
+//   -> weights,
+// with nothing that knows of a particular model. docs/routers.md describes the
+// steps and shows how known models are put together from them.
 #ifndef SWITCHYARD_GATEWAY_ROUTING_ROUTER_H_
 #define SWITCHYARD_GATEWAY_ROUTING_ROUTER_H_
 
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "common/model/layer_spec.h"
 #include "common/tensor/tensor.h"
 #include "gateway/routing/gate_draws.h"
+#include "gateway/routing/routing_decision.h"
 
 namespace switchyard {
 
-// What the router decided about one batch, and all that its backward needs.
-// Of arrays over routes, entry t * k + r is choice r of token t.
-struct RoutingDecision {
-  int64_t num_tokens = 0;
-  int32_t k = 1;
-  // [tokens, num_experts] softmax of the logits, without noise. NaN rows for
-  // tokens with non-finite logits.
-  Tensor probabilities;
-  // [tokens * k] -1: dropped, or the token is unused.
-  std::vector<int32_t> expert_ids;
-  // [tokens * k] position in the expert's input, from 0 and without gaps; 0
-  // where dropped.
-  std::vector<int32_t> slots;
-  // [tokens * k] combine weight; 0 where dropped.
-  std::vector<float> weights;
-  // Most routes an expert could take. Where nothing can be dropped: the most
-  // that one does take.
-  int64_t capacity = 0;
-  // [num_experts] routes to each expert before dropping, and after.
-  std::vector<int64_t> expert_counts;
-  std::vector<int64_t> kept_counts;
-  // See ComputeAuxLoss.
-  float aux_loss = 0;
-  std::vector<float> aux_fractions;
+// One batch. What it points to is the caller's and is not kept.
+struct RouterInput {
+  // [tokens, num_experts], gate.bias already added.
+  ConstMatrix logits;
+  // Never null.
+  const GateDraws* draws = nullptr;
+  // [tokens], or empty for all; never null. Tokens marked false take part in
+  // no expert; k = 1 with selection TOP_K only, ignored elsewhere.
+  const std::vector<bool>* used_tokens = nullptr;
+  // [num_experts], or empty: none.
+  absl::Span<const float> score_correction_bias;
+  // Length of the sequences that the batch is made of, for
+  // AuxLossKind::kSequence. 0: one sequence.
+  int64_t tokens_per_sequence = 0;
+  // [num_experts] routes per expert in the step's earlier microbatches, for
+  // AuxLossKind::kGlobalBatch. Empty: there are none.
+  absl::Span<const int64_t> step_expert_counts;
+  // Tokens in those.
+  int64_t step_num_tokens = 0;
 };
 
-// Routes a batch of logits [tokens, num_experts], by spec.gate.k:
-//  1   The most probable expert (of noisy logits where draws.gumbel is given),
-//      weighted with its plain probability. Over capacity the tokens with the
-//      largest draws.rts_uniform stay where it is given, else the first in
-//      token order.
-//  2   The most probable expert and the runner-up (of noisy logits where
-//      draws.gumbel is given). First choices get slots before second ones,
-//      each in token order. Weights are normalised over what is kept.
-//  >2  The k most probable experts. Over capacity spec.gate.drop_policy says
-//      which tokens stay. Weights are normalised over what is kept.
-// `used_tokens` [tokens], or empty for all: tokens marked false take part in no
-// expert; k = 1 only, ignored above.
+// Routes a batch. Each token gets k routes, under expert choice any number.
 //
 // Ties go to the lowest expert id and the lowest token. No tokens are valid. A
 // token with a NaN or infinite logit chooses experts 0 ... k - 1 with NaN
 // weights and is served last, so that the routes, slots and weights of the
 // others are as if its choices had not been made (but counts and a dropless
-// capacity include them, and the auxiliary loss is NaN).
+// capacity include them, and the auxiliary loss is NaN). Under expert choice
+// such a token is every expert's last.
 //
-// `spec` must have passed Validate; `logits`, `draws` and `used_tokens` must
-// have the shapes given here. Cost: O(tokens * num_experts * log k) time,
-// O(tokens * num_experts) memory. Pure; thread-safe.
+// `spec` must have passed Validate; `input` must have the shapes given there.
+// Cost: O(tokens * num_experts * log k) time, and O(tokens * log tokens) for
+// DropPolicy::kPriority; O(tokens * num_experts) memory. Pure; thread-safe.
 RoutingDecision RouteTokens(const LayerSpec& spec, Mode mode,
-                            ConstMatrix logits, const GateDraws& draws,
-                            const std::vector<bool>& used_tokens);
+                            const RouterInput& input);
 
 }  // namespace switchyard
 

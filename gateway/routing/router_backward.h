@@ -8,18 +8,14 @@
 
 namespace switchyard {
 
-// d loss / d logits [tokens, num_experts], through combine weights, their
-// normalisation, the auxiliary loss and the softmax:
-//   k = 1:  dp[e_r] += dw_r
-//   k >= 2: dp[e_r] += (dw_r - sum_j w_j dw_j) / D over kept routes, D being
-//           the sum of their probabilities; where D is below kMinWeightSum the
-//           divisor is that constant and the sum drops out
-//   aux:    dp[e] += grad_aux_loss * A * aux_fractions[e] / tokens
-//   dl[e] = p[e] (dp[e] - sum_j p[j] dp[j]), the sum in float64.
-// Which experts were chosen and dropped is constant.
+// d loss / d logits [tokens, num_experts], back through the router's steps:
+// scaling and normalisation of the weights (combine_weights.h), the auxiliary
+// losses (aux_losses.h), the scores (gate_scores.h) or the softmax over the
+// chosen experts, sparsemixer (sparse_mixer.h). Which experts were chosen and
+// dropped, the correction bias and all noise are constant.
 //
 // `route_dots` [tokens * k]: d loss / d weight of each route, <dy, E(x)>;
-// ignored where the route was dropped. `grad_aux_loss`: d loss / d aux_loss.
+// ignored where there is no route. `grad_aux_loss`: d loss / d aux_loss.
 Tensor LogitsGradient(const LayerSpec& spec, const RoutingDecision& decision,
                       absl::Span<const float> route_dots, float grad_aux_loss);
 

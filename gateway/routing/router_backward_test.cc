@@ -9,7 +9,6 @@
 #include <ostream>
 #include <string>
 
-#include "gateway/routing/aux_loss.h"
 #include "gateway/routing/routing_testing.h"
 
 namespace switchyard {
@@ -46,8 +45,6 @@ double Loss(const RoutingDecision& decision, const Matrix& logits,
     routing.expert_ids.emplace_back(begin, begin + decision.k);
   }
   testing::ReferenceWeights(routing);
-  const double num_experts = static_cast<double>(logits.at(0).size());
-  const double scale = decision.k <= 2 ? num_experts : num_experts / decision.k;
   double loss = 0;
   for (size_t t = 0; t < logits.size(); ++t) {
     for (size_t r = 0; r < k; ++r) {
@@ -55,8 +52,8 @@ double Loss(const RoutingDecision& decision, const Matrix& logits,
       loss += routing.weights[t][r] * dots.values()[t * k + r];
     }
     for (size_t e = 0; e < logits[t].size(); ++e) {
-      loss += grad_aux_loss * scale * decision.aux_fractions[e] *
-              routing.probabilities[t][e] / static_cast<double>(logits.size());
+      loss += grad_aux_loss * decision.aux_term_slopes[0].slopes[e] *
+              routing.probabilities[t][e];
     }
   }
   return loss;
@@ -92,7 +89,7 @@ TEST_P(RouterBackwardTest, EqualsFiniteDifferences) {
                        : testing::TestLayer(c.k, 6);
   const Tensor logits = RandomNormal({kTokens, 6}, 11);
   const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits, GateDraws(), {});
+      testing::Route(spec, Mode::kTrain, logits, GateDraws(), {});
   const bool has_drops = std::count(decision.expert_ids.begin(),
                                     decision.expert_ids.end(), -1) > 0;
   ASSERT_EQ(has_drops, c.capacity_factor > 0);
@@ -123,7 +120,7 @@ TEST(RouterBackwardEdgeTest, ASingleSurvivingChoiceSendsNoTaskGradient) {
   const LayerSpec spec = testing::TestLayer(2, 3);
   const Tensor logits = RandomNormal({1, 3}, 1);
   RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits, GateDraws(), {});
+      testing::Route(spec, Mode::kTrain, logits, GateDraws(), {});
   decision.expert_ids[1] = -1;
   decision.weights = {1.0f, 0.0f};
   const Tensor grad = LogitsGradient(spec, decision, {3.0f, 4.0f}, 0.0f);
@@ -135,9 +132,9 @@ TEST(RouterBackwardEdgeTest, BelowTheClampTheDivisorIsConstant) {
   // Expert 1 underflows to about 1e-9; only it is kept.
   const Tensor logits = Tensor::FromSpan({1, 3}, {0.0f, -20.7f, -30.0f});
   RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits, GateDraws(), {});
+      testing::Route(spec, Mode::kTrain, logits, GateDraws(), {});
   decision.expert_ids = {-1, 1};
-  const float p = decision.probabilities.values()[1];
+  const float p = decision.scores.values()[1];
   const float epsilon = std::numeric_limits<float>::epsilon();
   decision.weights = {0.0f, p / epsilon};
   ASSERT_LT(p, epsilon);
@@ -150,8 +147,8 @@ TEST(RouterBackwardEdgeTest, BelowTheClampTheDivisorIsConstant) {
 TEST(RouterBackwardEdgeTest, UnusedTokensSendTheAuxiliaryGradientOnly) {
   const LayerSpec spec = testing::TestLayer(1, 4);
   const Tensor logits = RandomNormal({3, 4}, 1);
-  const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits, GateDraws(), {true, false, true});
+  const RoutingDecision decision = testing::Route(
+      spec, Mode::kTrain, logits, GateDraws(), {true, false, true});
   const Tensor dots = RandomNormal({3, 1}, 2);
   const Tensor task = LogitsGradient(spec, decision, dots.values(), 0.0f);
   EXPECT_THAT(task.values().subspan(4, 4), ::testing::Each(0.0f));
@@ -163,8 +160,8 @@ TEST(RouterBackwardEdgeTest, UnusedTokensSendTheAuxiliaryGradientOnly) {
 
 TEST(RouterBackwardEdgeTest, NoTokensGiveAnEmptyGradient) {
   const LayerSpec spec = testing::TestLayer(2, 4);
-  const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, Tensor::Zeros({0, 4}), GateDraws(), {});
+  const RoutingDecision decision = testing::Route(
+      spec, Mode::kTrain, Tensor::Zeros({0, 4}), GateDraws(), {});
   const Tensor grad = LogitsGradient(spec, decision, {}, 1.0f);
   EXPECT_THAT(grad.shape(), ::testing::ElementsAre(0, 4));
 }
@@ -174,7 +171,7 @@ TEST(RouterBackwardEdgeTest, ABrokenTokensGradientIsNanInItsRowAlone) {
   Tensor logits = RandomNormal({3, 4}, 1);
   logits.row(1)[2] = kNan;
   const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, logits, GateDraws(), {});
+      testing::Route(spec, Mode::kTrain, logits, GateDraws(), {});
   const Tensor dots = RandomNormal({3, 2}, 2);
   const Tensor grad = LogitsGradient(spec, decision, dots.values(), 0.1f);
   for (int64_t t = 0; t < 3; ++t) {

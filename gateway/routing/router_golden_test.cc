@@ -68,8 +68,13 @@ RoutingDecision Route(const GoldenCase& golden, const GoldenArrays& arrays) {
   GateDraws draws;
   draws.gumbel = arrays.FloatsOrEmpty("gumbel");
   draws.rts_uniform = arrays.FloatsOrEmpty("rts_uniform");
-  return RouteTokens(SpecOf(golden.params()), Mode::kTrain,
-                     arrays.Floats("logits"), draws, UsedTokens(arrays));
+  const Tensor logits = arrays.Floats("logits");
+  const std::vector<bool> used_tokens = UsedTokens(arrays);
+  RouterInput input;
+  input.logits = logits;
+  input.draws = &draws;
+  input.used_tokens = &used_tokens;
+  return RouteTokens(SpecOf(golden.params()), Mode::kTrain, input);
 }
 
 // [tokens * k] out of the cases' [k, tokens].

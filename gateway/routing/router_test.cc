@@ -80,7 +80,7 @@ ReferenceRouting Reference(const Table& t) {
 }
 
 RoutingDecision Route(const Table& t) {
-  return RouteTokens(t.spec, t.mode, t.logits, t.draws, t.used_tokens);
+  return testing::Route(t.spec, t.mode, t.logits, t.draws, t.used_tokens);
 }
 
 void ExpectEqual(const RoutingDecision& decision,
@@ -184,10 +184,10 @@ INSTANTIATE_TEST_SUITE_P(K, RandomTablesTest, ::testing::Values(1, 2, 3, 4, 8));
 
 TEST(RouterTest, Top1WeighsWithThePlainProbabilityAndTop2Normalises) {
   const Tensor logits = Tensor::FromSpan({1, 2}, {0.0f, 0.0f});
-  const RoutingDecision top1 = RouteTokens(
+  const RoutingDecision top1 = testing::Route(
       testing::TestLayer(1, 2), Mode::kEval, logits, GateDraws(), {});
   EXPECT_THAT(top1.weights, ::testing::ElementsAre(0.5f));
-  const RoutingDecision top2 = RouteTokens(
+  const RoutingDecision top2 = testing::Route(
       testing::DroppingLayer(2, 2, 0.5f), Mode::kTrain,
       Tensor::FromSpan({2, 2}, {1.0f, 0.0f, 1.0f, 0.0f}), GateDraws(), {});
   // Capacity 1: token 0 keeps both choices, token 1 none.
@@ -197,7 +197,7 @@ TEST(RouterTest, Top1WeighsWithThePlainProbabilityAndTop2Normalises) {
 
 TEST(RouterTest, FirstChoicesBeatSecondChoicesOfEarlierTokens) {
   // Token 0 chooses experts 0, 1; token 1 chooses 1, 0. Capacity 1.
-  const RoutingDecision decision = RouteTokens(
+  const RoutingDecision decision = testing::Route(
       testing::DroppingLayer(2, 2, 0.5f), Mode::kTrain,
       Tensor::FromSpan({2, 2}, {1.0f, 0.0f, 0.0f, 1.0f}), GateDraws(), {});
   EXPECT_THAT(decision.expert_ids, ::testing::ElementsAre(0, -1, 1, -1));
@@ -209,7 +209,7 @@ TEST(RouterTest, EvalModeIsDroplessUnlessItHasAFactor) {
   const Tensor logits =
       Tensor::FromSpan({4, 2}, {1.0f, 0, 1.0f, 0, 1.0f, 0, 1.0f, 0});
   const auto kept = [&](Mode mode) {
-    return RouteTokens(spec, mode, logits, GateDraws(), {}).kept_counts[0];
+    return testing::Route(spec, mode, logits, GateDraws(), {}).kept_counts[0];
   };
   EXPECT_EQ(kept(Mode::kTrain), 2);
   EXPECT_EQ(kept(Mode::kEval), 4);
@@ -225,7 +225,7 @@ TEST(RouterTest, PerfectBalanceGivesAnAuxiliaryLossOfOne) {
         logits.row(t)[(t + r) % 4] = static_cast<float>(k - r);
       }
     }
-    const RoutingDecision decision = RouteTokens(
+    const RoutingDecision decision = testing::Route(
         testing::TestLayer(k, 4), Mode::kTrain, logits, GateDraws(), {});
     EXPECT_NEAR(decision.aux_loss, 1.0f, 1e-6) << "k " << k;
   }

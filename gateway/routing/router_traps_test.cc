@@ -26,7 +26,7 @@ constexpr float kHuge = std::numeric_limits<float>::max();
 constexpr int32_t kChoices[] = {1, 2, 3, 5};
 
 RoutingDecision Train(const LayerSpec& spec, ConstMatrix logits) {
-  return RouteTokens(spec, Mode::kTrain, logits, GateDraws(), {});
+  return testing::Route(spec, Mode::kTrain, logits, GateDraws(), {});
 }
 
 TEST(RouterTrapsTest, TiedExpertsGoToTheLowestIds) {
@@ -52,8 +52,8 @@ TEST(RouterTrapsTest, TiedTokensAreKeptInTokenOrder) {
   }
   GateDraws draws;
   draws.rts_uniform = Tensor::Zeros({5, 3});
-  const RoutingDecision rts =
-      RouteTokens(DroppingLayer(1, 3, 1.0f), Mode::kTrain, logits, draws, {});
+  const RoutingDecision rts = testing::Route(DroppingLayer(1, 3, 1.0f),
+                                             Mode::kTrain, logits, draws, {});
   EXPECT_THAT(rts.expert_ids, ElementsAre(0, 0, -1, -1, -1));
 }
 
@@ -69,7 +69,6 @@ TEST(RouterTrapsTest, NoTokensAreValid) {
       EXPECT_THAT(decision.weights, IsEmpty());
       EXPECT_THAT(decision.expert_counts, ElementsAre(0, 0, 0, 0, 0, 0));
       EXPECT_THAT(decision.kept_counts, ElementsAre(0, 0, 0, 0, 0, 0));
-      EXPECT_THAT(decision.aux_fractions, ElementsAre(0, 0, 0, 0, 0, 0));
       EXPECT_EQ(decision.aux_loss, 0.0f);
       EXPECT_EQ(decision.capacity, drop ? 3 : 0);
     }
@@ -104,7 +103,7 @@ TEST(RouterTrapsTest, AVanishingWeightIsNotBlownUpToOne) {
   spec.capacity.min_capacity = 1;
   const RoutingDecision decision = Train(spec, logits);
   ASSERT_THAT(decision.expert_ids, ElementsAre(0, 2, -1, 1));
-  const float p = decision.probabilities.row(1)[1];
+  const float p = decision.scores.row(1)[1];
   ASSERT_LT(p, std::numeric_limits<float>::epsilon());
   EXPECT_FLOAT_EQ(decision.weights[3],
                   p / std::numeric_limits<float>::epsilon());
@@ -114,8 +113,8 @@ TEST(RouterTrapsTest, UsedTokensAreIgnoredAboveOneChoice) {
   const Tensor logits = RandomNormal({5, 4}, 1);
   for (const int32_t k : {2, 3}) {
     const RoutingDecision decision =
-        RouteTokens(TestLayer(k, 4), Mode::kTrain, logits, GateDraws(),
-                    std::vector<bool>(5, false));
+        testing::Route(TestLayer(k, 4), Mode::kTrain, logits, GateDraws(),
+                       std::vector<bool>(5, false));
     EXPECT_EQ(decision.expert_ids, Train(TestLayer(k, 4), logits).expert_ids);
   }
 }
@@ -136,8 +135,8 @@ TEST(RouterTrapsTest, AllTokensMayBeUnused) {
     LayerSpec spec = TestLayer(1, 3);
     spec.capacity.drop_tokens = drop;
     const RoutingDecision decision =
-        RouteTokens(spec, Mode::kTrain, RandomNormal({4, 3}, 1), GateDraws(),
-                    std::vector<bool>(4, false));
+        testing::Route(spec, Mode::kTrain, RandomNormal({4, 3}, 1), GateDraws(),
+                       std::vector<bool>(4, false));
     EXPECT_THAT(decision.expert_ids, Each(-1));
     EXPECT_THAT(decision.expert_counts, Each(0));
     EXPECT_EQ(decision.aux_loss, 0.0f);
@@ -159,7 +158,7 @@ TEST(RouterTrapsTest, TheLargestFiniteLogitsAreNotBroken) {
   for (const int32_t k : {1, 2, 3}) {
     const RoutingDecision decision = Train(TestLayer(k, 3), logits);
     EXPECT_EQ(FirstNonFinite(decision.weights), -1);
-    EXPECT_EQ(FirstNonFinite(decision.probabilities.values()), -1);
+    EXPECT_EQ(FirstNonFinite(decision.scores.values()), -1);
     EXPECT_EQ(decision.expert_ids[0], 0);
   }
 }
@@ -264,7 +263,7 @@ TEST(RouterTrapsTest, BrokenTokensComeLastInRandomTokenSelection) {
   // The broken tokens draw the largest numbers and still lose.
   for (int64_t t = 0; t < 12; t += 3) draws.rts_uniform.row(t)[0] = 0.9999f;
   const RoutingDecision decision =
-      RouteTokens(spec, Mode::kTrain, batch.logits, draws, {});
+      testing::Route(spec, Mode::kTrain, batch.logits, draws, {});
   EXPECT_EQ(decision.kept_counts[0], 2);
   for (size_t t = 0; t < 12; t += 3) {
     EXPECT_EQ(decision.expert_ids[t], -1);
@@ -284,7 +283,7 @@ TEST(RouterTrapsTest, AllTokensMayBeBroken) {
       draws.gumbel = RandomNormal({10, 6}, 1);
       if (k == 1) draws.rts_uniform = RandomUniform({10, 6}, 2);
       const RoutingDecision decision =
-          RouteTokens(spec, Mode::kTrain, logits, draws, {});
+          testing::Route(spec, Mode::kTrain, logits, draws, {});
       EXPECT_EQ(decision.expert_counts[0], 10);
       EXPECT_EQ(decision.kept_counts[0], decision.capacity);
     }

@@ -11,6 +11,7 @@
 #include "common/model/layer_spec.h"
 #include "common/tensor/tensor.h"
 #include "gateway/routing/reference_gate.h"
+#include "gateway/routing/router.h"
 
 namespace switchyard::testing {
 
@@ -49,6 +50,18 @@ inline Tensor RandomUniform(const Shape& shape, uint64_t seed) {
   Tensor tensor = Tensor::Uninitialized(shape);
   for (float& value : tensor.values()) value = uniform(random);
   return tensor;
+}
+
+// RouteTokens of a batch that has nothing but these.
+inline RoutingDecision Route(const LayerSpec& spec, Mode mode,
+                             ConstMatrix logits,
+                             const GateDraws& draws = GateDraws(),
+                             const std::vector<bool>& used_tokens = {}) {
+  RouterInput input;
+  input.logits = logits;
+  input.draws = &draws;
+  input.used_tokens = &used_tokens;
+  return RouteTokens(spec, mode, input);
 }
 
 // Empty for a tensor of 0 elements.

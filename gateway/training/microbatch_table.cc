@@ -18,10 +18,12 @@ int64_t VectorBytes(const std::vector<T>& v) {
 }  // namespace
 
 int64_t OpenMicrobatch::size_bytes() const {
-  int64_t bytes = x.size_bytes() + jitter.size_bytes() +
-                  decision.probabilities.size_bytes() +
-                  VectorBytes(decision.expert_ids) +
-                  VectorBytes(decision.slots) + VectorBytes(decision.weights);
+  int64_t bytes = x.size_bytes() + jitter.size_bytes() + decision.size_bytes() +
+                  routes.size_bytes();
+  if (branch.has_value()) {
+    bytes += VectorBytes(branch->expert_factors) +
+             VectorBytes(branch->branch_weights);
+  }
   for (const GroupDispatch& group : plan.groups) {
     bytes += VectorBytes(group.token_idx) + VectorBytes(group.route_tokens) +
              VectorBytes(group.route_experts) +

@@ -22,6 +22,11 @@ struct OpenMicrobatch {
   // The gate's input factors; empty without jitter.
   Tensor jitter;
   RoutingDecision decision;
+  // The client routed: there is no gradient to the router, but one to the
+  // client's weights.
+  bool pre_routed = false;
+  std::optional<BranchWeights> branch;
+  TokenRoutes routes;
   DispatchPlan plan;
 
   int64_t size_bytes() const;

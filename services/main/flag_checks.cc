@@ -1,6 +1,8 @@
 #include "services/main/flag_checks.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
@@ -50,6 +52,15 @@ absl::Status CheckWorkerId(const std::string& text, absl::string_view field) {
     return absl::OkStatus();
   }
   return Refuse(field, text, "1 to 128 characters out of [A-Za-z0-9._/:-]");
+}
+
+absl::Status CheckDirectory(const std::string& text, absl::string_view field) {
+  std::error_code error;
+  if (!text.empty() && text.front() == '/' &&
+      std::filesystem::is_directory(text, error)) {
+    return absl::OkStatus();
+  }
+  return Refuse(field, text, "an absolute path to a directory that is there");
 }
 
 }  // namespace switchyard

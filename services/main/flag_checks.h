@@ -26,6 +26,8 @@ absl::Status CheckChoice(const std::string& text,
                          const std::vector<std::string>& choices,
                          absl::string_view field);
 // The name of a worker, as registry.proto has it.
+// An absolute path to a directory that is there.
+absl::Status CheckDirectory(const std::string& text, absl::string_view field);
 absl::Status CheckWorkerId(const std::string& text, absl::string_view field);
 
 }  // namespace switchyard

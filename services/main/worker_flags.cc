@@ -66,6 +66,10 @@ void AddComputeFlags(FlagParser& parser, WorkerOptions& worker) {
   parser.AddInteger("max-kept-activation-bytes", {0, kMaxBytes},
                     "Most bytes kept for Backward",
                     worker.max_kept_activation_bytes);
+  parser.AddText("import-root", "DIRECTORY",
+                 "Where this worker may read checkpoints by itself, with all "
+                 "that is below; default: nowhere",
+                 worker.import_root, CheckDirectory);
   parser.AddMilliseconds("kept-activation-ttl-ms", {1, 86'400'000},
                          "How long they are kept at most",
                          worker.kept_activation_ttl);

@@ -125,6 +125,27 @@ v1::WriteExpertsRequest Encode(const WriteExpertsRequest& request) {
   return message;
 }
 
+absl::StatusOr<ImportExpertsRequest> Decode(
+    const v1::ImportExpertsRequest& message) {
+  if (message.fingerprint() == 0) {
+    return absl::InvalidArgumentError(
+        "fingerprint: got 0, expected that of the folder");
+  }
+  return ImportExpertsRequest{.layer = message.layer(),
+                              .directory = message.directory(),
+                              .fingerprint = message.fingerprint(),
+                              .expert_ids = ToVector(message.expert_ids())};
+}
+
+v1::ImportExpertsRequest Encode(const ImportExpertsRequest& request) {
+  v1::ImportExpertsRequest message;
+  message.set_layer(request.layer);
+  message.set_directory(request.directory);
+  message.set_fingerprint(request.fingerprint);
+  Assign(request.expert_ids, message.mutable_expert_ids());
+  return message;
+}
+
 absl::StatusOr<ExpertForwardRequest> Decode(
     const v1::ExpertForwardRequest& message) {
   SWITCHYARD_RETURN_IF_ERROR(CheckRoutes(message));

@@ -28,6 +28,10 @@ absl::StatusOr<WriteExpertsRequest> Decode(
     const v1::WriteExpertsRequest& message);
 v1::WriteExpertsRequest Encode(const WriteExpertsRequest& request);
 
+absl::StatusOr<ImportExpertsRequest> Decode(
+    const v1::ImportExpertsRequest& message);
+v1::ImportExpertsRequest Encode(const ImportExpertsRequest& request);
+
 absl::StatusOr<ExpertForwardRequest> Decode(
     const v1::ExpertForwardRequest& message);
 v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request);

@@ -341,4 +341,41 @@ v1::WriteParametersRequest Encode(const WriteParametersRequest& request) {
   return message;
 }
 
+absl::StatusOr<ImportParametersRequest> Decode(
+    const v1::ImportParametersRequest& message) {
+  if (message.fingerprint() == 0 && message.expert_ids_size() > 0) {
+    return absl::InvalidArgumentError(
+        "fingerprint: got 0, expected that of the folder");
+  }
+  return ImportParametersRequest{.layer = message.layer(),
+                                 .directory = message.directory(),
+                                 .fingerprint = message.fingerprint(),
+                                 .expert_ids = ToVector(message.expert_ids()),
+                                 .finish = message.finish()};
+}
+
+v1::ImportParametersRequest Encode(const ImportParametersRequest& request) {
+  v1::ImportParametersRequest message;
+  message.set_layer(request.layer);
+  message.set_directory(request.directory);
+  message.set_fingerprint(request.fingerprint);
+  Assign(request.expert_ids, message.mutable_expert_ids());
+  message.set_finish(request.finish);
+  return message;
+}
+
+ImportParametersResult Decode(const v1::ImportParametersResponse& message) {
+  return {.imported_expert_ids = ToVector(message.imported_expert_ids()),
+          .refusals = {message.refusals().begin(), message.refusals().end()}};
+}
+
+v1::ImportParametersResponse Encode(const ImportParametersResult& result) {
+  v1::ImportParametersResponse message;
+  Assign(result.imported_expert_ids, message.mutable_imported_expert_ids());
+  for (const std::string& refusal : result.refusals) {
+    message.add_refusals(refusal);
+  }
+  return message;
+}
+
 }  // namespace switchyard::wire

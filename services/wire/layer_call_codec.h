@@ -48,6 +48,12 @@ absl::StatusOr<WriteParametersRequest> Decode(
     const v1::WriteParametersRequest& message);
 v1::WriteParametersRequest Encode(const WriteParametersRequest& request);
 
+absl::StatusOr<ImportParametersRequest> Decode(
+    const v1::ImportParametersRequest& message);
+v1::ImportParametersRequest Encode(const ImportParametersRequest& request);
+ImportParametersResult Decode(const v1::ImportParametersResponse& message);
+v1::ImportParametersResponse Encode(const ImportParametersResult& result);
+
 }  // namespace switchyard::wire
 
 #endif  // SWITCHYARD_SERVICES_WIRE_LAYER_CALL_CODEC_H_

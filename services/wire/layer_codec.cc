@@ -61,6 +61,9 @@ CapacitySpec DecodeCapacity(const v1::CapacitySpec& message) {
   }
   if (message.has_drop_tokens()) capacity.drop_tokens = message.drop_tokens();
   capacity.local_group_tokens = message.local_group_tokens();
+  capacity.per_sequence = message.per_sequence();
+  capacity.expert_capacity = message.expert_capacity();
+  capacity.eval_expert_capacity = message.eval_expert_capacity();
   return capacity;
 }
 
@@ -132,6 +135,9 @@ void EncodeCapacity(const CapacitySpec& capacity, v1::CapacitySpec& message) {
   message.set_min_capacity(capacity.min_capacity);
   message.set_drop_tokens(capacity.drop_tokens);
   message.set_local_group_tokens(capacity.local_group_tokens);
+  message.set_per_sequence(capacity.per_sequence);
+  message.set_expert_capacity(capacity.expert_capacity);
+  message.set_eval_expert_capacity(capacity.eval_expert_capacity);
 }
 
 }  // namespace

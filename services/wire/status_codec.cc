@@ -26,6 +26,8 @@ absl::StatusOr<LayerState> DecodeState(v1::LayerState state) {
       return LayerState::kServing;
     case v1::LAYER_STATE_LOST_EXPERTS:
       return LayerState::kLostExperts;
+    case v1::LAYER_STATE_IMPORTING:
+      return LayerState::kImporting;
     default:
       return RefuseEnum("layer.state", state, "LayerState");
   }
@@ -37,6 +39,8 @@ v1::LayerState EncodeState(LayerState state) {
       return v1::LAYER_STATE_SERVING;
     case LayerState::kLostExperts:
       return v1::LAYER_STATE_LOST_EXPERTS;
+    case LayerState::kImporting:
+      return v1::LAYER_STATE_IMPORTING;
   }
   return v1::LAYER_STATE_UNSPECIFIED;
 }

@@ -15,20 +15,25 @@ namespace {
 // A case's array for one of our parameters: experts are stacked on its first
 // dimension, under the names w, b or w1, b1, w2, b2.
 std::string ArrayOf(const ParameterSpec& parameter, const LayerSpec& spec) {
-  if (parameter.expert_id == kGateOwner) return "wg";
+  if (parameter.expert_id == kGateOwner) {
+    if (parameter.name == "coefficient.weight") return "coef_w";
+    return parameter.name == "coefficient.bias" ? "coef_b" : "wg";
+  }
   const bool is_mlp = std::holds_alternative<MlpExpertSpec>(spec.expert);
-  static const char* const kLinear[] = {"expert_w", "expert_b"};
-  static const char* const kMlp[] = {"expert_w1", "expert_b1", "expert_w2",
-                                     "expert_b2"};
-  return (is_mlp ? kMlp : kLinear)[parameter.idx_in_expert];
+  static const char* const kLinear[] = {"w", "b"};
+  static const char* const kMlp[] = {"w1", "b1", "w2", "b2"};
+  return absl::StrCat(
+      parameter.expert_id == spec.branch_id() ? "mlp_" : "expert_",
+      (is_mlp ? kMlp : kLinear)[parameter.idx_in_expert]);
 }
 
-absl::Span<const float> PartOf(const Tensor& stacked,
+absl::Span<const float> PartOf(const Tensor& stacked, const LayerSpec& spec,
                                const ParameterSpec& parameter) {
   const size_t n = static_cast<size_t>(parameter.num_elements());
-  const size_t first = parameter.expert_id == kGateOwner
-                           ? 0
-                           : n * static_cast<size_t>(parameter.expert_id);
+  const bool is_stacked = parameter.expert_id != kGateOwner &&
+                          parameter.expert_id != spec.branch_id();
+  const size_t first =
+      is_stacked ? n * static_cast<size_t>(parameter.expert_id) : 0;
   return absl::Span<const float>(stacked.values()).subspan(first, n);
 }
 
@@ -76,6 +81,10 @@ LayerSpec SpecOf(const GoldenCase& golden_case) {
   if (params.contains("drop_policy") && params["drop_policy"] == "position") {
     spec.gate.drop_policy = DropPolicy::kPosition;
   }
+  if (params.value("use_residual", false)) {
+    spec.dense_branch =
+        DenseBranchSpec{.expert = spec.expert, .mix = BranchMix::kCoefficients};
+  }
   spec.capacity.capacity_factor = params.at("capacity_factor");
   if (!params.value("training", true)) {
     spec.capacity.eval_capacity_factor = params.at("eval_capacity_factor");
@@ -92,9 +101,6 @@ LayerSpec SpecOf(const GoldenCase& golden_case) {
 }
 
 std::optional<std::string> NotOffered(const GoldenCase& golden_case) {
-  if (golden_case.params().value("use_residual", false)) {
-    return "layers with a residual branch are not offered";
-  }
   const nlohmann::json& params = golden_case.params();
   if (params.at("k") > params.at("experts")) {
     return "k > num_experts is refused";
@@ -129,8 +135,8 @@ absl::Status WriteGoldenParameters(LayerApi& api, const LayerSpec& spec,
                                    const GoldenArrays& arrays) {
   for (const ParameterSpec& parameter : AllParameters(spec)) {
     const Tensor stacked = arrays.Floats(ArrayOf(parameter, spec));
-    SWITCHYARD_RETURN_IF_ERROR(
-        WriteWhole(api, spec, parameter.name, PartOf(stacked, parameter)));
+    SWITCHYARD_RETURN_IF_ERROR(WriteWhole(api, spec, parameter.name,
+                                          PartOf(stacked, spec, parameter)));
   }
   return absl::OkStatus();
 }
@@ -148,7 +154,7 @@ void ExpectGoldenParameters(LayerApi& api, const LayerSpec& spec,
     for (const float w : stacked.values()) {
       largest = std::max(largest, std::fabs(double{w}));
     }
-    const absl::Span<const float> want = PartOf(stacked, parameter);
+    const absl::Span<const float> want = PartOf(stacked, spec, parameter);
     const std::vector<float>& got = values.at(parameter.name);
     ASSERT_EQ(got.size(), want.size()) << parameter.name;
     for (size_t i = 0; i < want.size(); ++i) {

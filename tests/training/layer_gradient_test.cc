@@ -1,6 +1,8 @@
 // Every gradient of the whole layer against central finite differences of a
 // float64 reference.
 #include <cmath>
+#include <functional>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -24,6 +26,10 @@ struct GradientCase {
   ExpertSpec expert;
   float capacity_factor;
   bool exact_combine = false;
+  // Whatever else is to be different.
+  std::function<void(LayerSpec&)> change = [](LayerSpec&) {};
+  // d loss / d aux_loss; the reference knows DeepSpeed's loss only.
+  float grad_aux_loss = kAlpha;
 };
 
 void PrintTo(const GradientCase& test_case, std::ostream* os) {
@@ -34,10 +40,11 @@ std::vector<double> ToDoubles(absl::Span<const float> values) {
   return {values.begin(), values.end()};
 }
 
-class LayerGradientTest : public ::testing::TestWithParam<GradientCase> {
+// A layer with its float64 reference.
+class LayerWithReference {
  protected:
-  void SetUp() override {
-    const GradientCase& test_case = GetParam();
+  void CreateLayer(const GradientCase& test_case) {
+    alpha_ = test_case.grad_aux_loss;
     spec_.name = "moe";
     spec_.hidden_size = 6;
     spec_.num_experts = 5;
@@ -46,6 +53,7 @@ class LayerGradientTest : public ::testing::TestWithParam<GradientCase> {
     spec_.capacity.capacity_factor = test_case.capacity_factor;
     spec_.capacity.min_capacity = 1;
     spec_.exact_combine = test_case.exact_combine;
+    test_case.change(spec_);
     api_ = MakeEmbeddedLayerApi(/*num_workers=*/2);
     ASSERT_OK(api_->CreateLayer(spec_));
   }
@@ -64,9 +72,9 @@ class LayerGradientTest : public ::testing::TestWithParam<GradientCase> {
     for (size_t i = 0; i < variable.size(); ++i) {
       const double at = variable[i];
       variable[i] = at + kStep;
-      const double above = ReferenceLoss(spec_, inputs, routes_, g_, kAlpha);
+      const double above = ReferenceLoss(spec_, inputs, routes_, g_, alpha_);
       variable[i] = at - kStep;
-      const double below = ReferenceLoss(spec_, inputs, routes_, g_, kAlpha);
+      const double below = ReferenceLoss(spec_, inputs, routes_, g_, alpha_);
       variable[i] = at;
       ASSERT_NEAR(analytic[i], (above - below) / (2 * kStep),
                   1e-6 + 2e-5 * largest)
@@ -75,9 +83,34 @@ class LayerGradientTest : public ::testing::TestWithParam<GradientCase> {
   }
 
   LayerSpec spec_;
+  double alpha_ = 0;
   std::unique_ptr<LayerApi> api_;
   ReferenceRoutes routes_;
   std::vector<double> g_;
+};
+
+class LayerGradientTest : public LayerWithReference,
+                          public ::testing::TestWithParam<GradientCase> {
+ protected:
+  void SetUp() override { CreateLayer(GetParam()); }
+};
+
+class PreRoutedGradientTest : public LayerWithReference,
+                              public ::testing::Test {
+ protected:
+  void SetUp() override {
+    CreateLayer({.name = "pre_routed",
+                 .k = 1,
+                 .expert = GatedExpertSpec{.ffn_size = 7},
+                 .capacity_factor = 5,
+                 .change =
+                     [](LayerSpec& spec) {
+                       spec.dense_branch =
+                           DenseBranchSpec{.expert = LinearExpertSpec{},
+                                           .mix = BranchMix::kCoefficients};
+                     },
+                 .grad_aux_loss = 0});
+  }
 };
 
 TEST_P(LayerGradientTest, EqualsFiniteDifferences) {
@@ -93,7 +126,7 @@ TEST_P(LayerGradientTest, EqualsFiniteDifferences) {
   backward.layer = "moe";
   backward.step = result.step;
   backward.microbatch = result.microbatch;
-  backward.grad_aux_loss = kAlpha;
+  backward.grad_aux_loss = static_cast<float>(alpha_);
   backward.grad_y = RandomTensor({kTokens, spec_.hidden_size}, 2);
   g_ = ToDoubles(backward.grad_y.values());
   ASSERT_OK_AND_ASSIGN(const BackwardResult gradient, api_->Backward(backward));
@@ -106,14 +139,15 @@ TEST_P(LayerGradientTest, EqualsFiniteDifferences) {
     inputs.parameters[name] = ToDoubles(value);
   }
   // The reference sees the same loss.
-  double loss = kAlpha * result.aux_loss;
+  double loss = alpha_ * result.aux_loss;
   for (size_t i = 0; i < g_.size(); ++i) loss += g_[i] * result.y.data()[i];
-  EXPECT_NEAR(ReferenceLoss(spec_, inputs, routes_, g_, kAlpha), loss, 1e-5);
+  EXPECT_NEAR(ReferenceLoss(spec_, inputs, routes_, g_, alpha_), loss, 1e-5);
 
   ExpectDerivative(inputs.x, inputs, gradient.grad_x.values(), "x");
   ASSERT_OK_AND_ASSIGN(const auto gradients,
                        ReadAll(*api_, "moe", ParameterKind::kGradient));
   for (auto& [name, value] : inputs.parameters) {
+    if (name == "gate.score_correction_bias") continue;  // Constant.
     ExpectDerivative(value, inputs, gradients.at(name), name);
   }
   // With a tight capacity the case must really drop something.
@@ -138,6 +172,118 @@ INSTANTIATE_TEST_SUITE_P(
         GradientCase{"k4_linear_exact_drops", 4, LinearExpertSpec{}, 0.5,
                      true}),
     [](const auto& tested) { return tested.param.name; });
+
+void AddBranch(LayerSpec& spec, BranchMix mix) {
+  spec.dense_branch = DenseBranchSpec{
+      .expert = GatedExpertSpec{.ffn_size = 9, .bias = true}, .mix = mix};
+}
+
+constexpr GatedExpertSpec kSwiGlu{.ffn_size = 7};
+
+INSTANTIATE_TEST_SUITE_P(
+    Branches, LayerGradientTest,
+    ::testing::Values(
+        GradientCase{"sum", 2, kSwiGlu, 5, false,
+                     [](LayerSpec& s) { AddBranch(s, BranchMix::kSum); }},
+        GradientCase{
+            "sigmoid_gate", 2, kSwiGlu, 5, false,
+            [](LayerSpec& s) { AddBranch(s, BranchMix::kSigmoidGate); }},
+        GradientCase{
+            "coefficients_drops", 1, LinearExpertSpec{}, 0.5, false,
+            [](LayerSpec& s) { AddBranch(s, BranchMix::kCoefficients); }},
+        GradientCase{
+            "coefficients_exact", 4, LinearExpertSpec{}, 5, true,
+            [](LayerSpec& s) { AddBranch(s, BranchMix::kCoefficients); }},
+        GradientCase{"scale", 2, kSwiGlu, 5, false,
+                     [](LayerSpec& s) { AddBranch(s, BranchMix::kScale); }}),
+    [](const auto& tested) { return tested.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Routers, LayerGradientTest,
+    ::testing::Values(
+        GradientCase{"sigmoid_normalised_scaled", 3, kSwiGlu, 5, false,
+                     [](LayerSpec& s) {
+                       s.gate.score_function = ScoreFunction::kSigmoid;
+                       s.gate.score_correction_bias = true;
+                       s.gate.normalization = WeightNormalization::kChosen;
+                       s.gate.normalization_epsilon = 1e-20f;
+                       s.gate.scaling_factor = 2.5f;
+                     },
+                     0.0f},
+        GradientCase{"sqrt_softplus", 2, kSwiGlu, 5, false,
+                     [](LayerSpec& s) {
+                       s.gate.score_function = ScoreFunction::kSqrtSoftplus;
+                       s.gate.normalization = WeightNormalization::kChosen;
+                     },
+                     0.0f},
+        GradientCase{"gpt_oss", 4,
+                     GatedExpertSpec{.ffn_size = 7,
+                                     .bias = true,
+                                     .clamp = ClampedGateSpec{.limit = 1.0f}},
+                     5, false,
+                     [](LayerSpec& s) {
+                       s.gate.bias = true;
+                       s.gate.rank_by = RankBy::kLogits;
+                       s.gate.normalization =
+                           WeightNormalization::kChosenSoftmax;
+                     },
+                     0.0f},
+        GradientCase{"weights_on_inputs", 2, kSwiGlu, 5, false,
+                     [](LayerSpec& s) {
+                       s.gate.score_function = ScoreFunction::kSigmoid;
+                       s.gate.normalization = WeightNormalization::kNone;
+                       s.gate.weight_application = WeightApplication::kInput;
+                       AddBranch(s, BranchMix::kSum);
+                     },
+                     0.0f},
+        GradientCase{"weights_on_inputs_exact", 3, kSwiGlu, 5, true,
+                     [](LayerSpec& s) {
+                       s.gate.score_function = ScoreFunction::kSigmoid;
+                       s.gate.normalization = WeightNormalization::kNone;
+                       s.gate.weight_application = WeightApplication::kInput;
+                     },
+                     0.0f}),
+    [](const auto& tested) { return tested.param.name; });
+
+// A client that routed itself gets the gradient of its weights, and the gate
+// gets none.
+TEST_F(PreRoutedGradientTest, EqualsFiniteDifferences) {
+  ForwardRequest forward;
+  forward.layer = "moe";
+  forward.mode = Mode::kTrain;
+  forward.x = RandomTensor({kTokens, spec_.hidden_size}, 1);
+  for (int32_t entry = 0; entry < kTokens * 2; ++entry) {
+    forward.topk_ids.push_back(entry % 7 == 0 ? -1 : entry * 3 % 5);
+    forward.topk_weights.push_back(0.1f * static_cast<float>(entry % 9));
+  }
+  ASSERT_OK_AND_ASSIGN(const ForwardResult result, api_->Forward(forward));
+  EXPECT_EQ(result.aux_loss, 0);
+  routes_.expert_ids = forward.topk_ids;
+  BackwardRequest backward;
+  backward.layer = "moe";
+  backward.step = result.step;
+  backward.microbatch = result.microbatch;
+  backward.grad_y = RandomTensor({kTokens, spec_.hidden_size}, 2);
+  g_ = ToDoubles(backward.grad_y.values());
+  ASSERT_OK_AND_ASSIGN(const BackwardResult gradient, api_->Backward(backward));
+
+  ReferenceInputs inputs;
+  inputs.num_tokens = kTokens;
+  inputs.x = ToDoubles(forward.x.values());
+  inputs.topk_weights = ToDoubles(forward.topk_weights);
+  ASSERT_OK_AND_ASSIGN(const auto values, ReadAll(*api_, "moe"));
+  for (const auto& [name, value] : values) {
+    inputs.parameters[name] = ToDoubles(value);
+  }
+  ExpectDerivative(inputs.x, inputs, gradient.grad_x.values(), "x");
+  ExpectDerivative(inputs.topk_weights, inputs, gradient.grad_topk_weights,
+                   "topk_weights");
+  ASSERT_OK_AND_ASSIGN(const auto gradients,
+                       ReadAll(*api_, "moe", ParameterKind::kGradient));
+  for (auto& [name, value] : inputs.parameters) {
+    ExpectDerivative(value, inputs, gradients.at(name), name);
+  }
+}
 
 }  // namespace
 }  // namespace switchyard::testing

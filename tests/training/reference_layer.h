@@ -18,6 +18,8 @@ struct ReferenceInputs {
   std::vector<double> x;
   // By name: gate.weight, experts.0.weight, ...
   std::map<std::string, std::vector<double>> parameters;
+  // [tokens * k] of a client that routed itself; empty: the layer routes.
+  std::vector<double> topk_weights;
 };
 
 struct ReferenceRoutes {
@@ -27,7 +29,7 @@ struct ReferenceRoutes {
   std::vector<int64_t> expert_counts;
 };
 
-// sum(y * g) + alpha * l_aux.
+// sum(y * g) + alpha * l_aux, the latter for DeepSpeed's loss alone.
 double ReferenceLoss(const LayerSpec& spec, const ReferenceInputs& inputs,
                      const ReferenceRoutes& routes,
                      const std::vector<double>& g, double alpha);

@@ -37,7 +37,6 @@ float GeluTanhDerivative(float x) {
   return 0.5f * (1.0f + t) + 0.5f * v * (1.0f - t * t) * du;
 }
 
-float Sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 float Silu(float x) { return x * Sigmoid(x); }
 float SiluDerivative(float x) {
   const float s = Sigmoid(x);
@@ -55,6 +54,8 @@ void MapDerivative(absl::Span<const float> pre, float* grad) {
 }
 
 }  // namespace
+
+float Sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
 void Activate(Activation activation, absl::Span<const float> pre, float* out) {
   switch (activation) {

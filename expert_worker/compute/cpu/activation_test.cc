@@ -65,7 +65,8 @@ TEST_P(ActivationTest, DoesNotHideNan) {
 
 INSTANTIATE_TEST_SUITE_P(All, ActivationTest,
                          ::testing::Values(Activation::kRelu, Activation::kGelu,
-                                           Activation::kGeluTanh));
+                                           Activation::kGeluTanh,
+                                           Activation::kSilu));
 
 TEST(ReluTest, HasDerivativeZeroAtZero) {
   const float pre[] = {0.0f, -0.0f};

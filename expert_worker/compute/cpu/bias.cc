@@ -2,9 +2,9 @@
 
 namespace switchyard {
 
-void AddBias(const Tensor& bias, int64_t num_rows, float* y) {
-  const int64_t num_cols = bias.num_elements();
-  const float* b = bias.data();
+void AddBias(ConstMatrix bias, int64_t num_rows, float* y) {
+  const int64_t num_cols = bias.num_cols;
+  const float* b = bias.data;
   for (int64_t i = 0; i < num_rows; ++i, y += num_cols) {
     for (int64_t j = 0; j < num_cols; ++j) y[j] += b[j];
   }

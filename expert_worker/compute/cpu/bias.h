@@ -7,8 +7,8 @@
 
 namespace switchyard {
 
-// Adds `bias` [cols] to each of the rows of `y` [num_rows, cols].
-void AddBias(const Tensor& bias, int64_t num_rows, float* y);
+// Adds `bias` [1, cols] to each of the rows of `y` [num_rows, cols].
+void AddBias(ConstMatrix bias, int64_t num_rows, float* y);
 
 // grad_bias [cols] += the rows of `grad_y`, one after the other.
 void AddBiasGradient(ConstMatrix grad_y, Tensor& grad_bias);

@@ -2,6 +2,7 @@
 
 #include <variant>
 
+#include "expert_worker/compute/cpu/gated_expert.h"
 #include "expert_worker/compute/cpu/linear_expert.h"
 #include "expert_worker/compute/cpu/mlp_expert.h"
 
@@ -12,7 +13,10 @@ std::unique_ptr<const ExpertCompute> MakeCpuExpertCompute(
   if (const auto* mlp = std::get_if<MlpExpertSpec>(&spec)) {
     return std::make_unique<MlpExpert>(*mlp);
   }
-  return std::make_unique<LinearExpert>();
+  if (const auto* gated = std::get_if<GatedExpertSpec>(&spec)) {
+    return std::make_unique<GatedExpert>(*gated);
+  }
+  return std::make_unique<LinearExpert>(std::get<LinearExpertSpec>(spec));
 }
 
 }  // namespace switchyard

@@ -53,18 +53,22 @@ class CpuExpertComputeTest : public ::testing::TestWithParam<Kind> {
     }
   }
 
+  ExpertValues Values() const {
+    return ExpertValues(parameters_.begin(), parameters_.end());
+  }
+
   Tensor Forward() {
     Tensor y = Tensor::Uninitialized({kNumRows, kHidden});
-    compute_->Forward(parameters_, {.x = x_,
-                                    .kept = kept_.data(),
-                                    .scratch = scratch_.data(),
-                                    .y = y.data()});
+    compute_->Forward(Values(), {.x = x_,
+                                 .kept = kept_.data(),
+                                 .scratch = scratch_.data(),
+                                 .y = y.data()});
     return y;
   }
 
   Tensor Backward() {
     Tensor grad_x = Tensor::Uninitialized({kNumRows, kHidden});
-    compute_->Backward(parameters_,
+    compute_->Backward(Values(),
                        {.x = x_,
                         .kept = kept_.data(),
                         .grad_y = grad_y_.data(),
@@ -160,11 +164,11 @@ TEST_P(CpuExpertComputeTest, NoRowsLeaveGradientsAsTheyAre) {
   for (Tensor& g : gradients_) g = RandomTensor(g.shape(), 4);
   const std::vector<float> before(gradients_[0].values().begin(),
                                   gradients_[0].values().end());
-  compute_->Forward(parameters_, {.x = ConstMatrix(x_.data(), 0, kHidden),
-                                  .kept = kept_.data(),
-                                  .scratch = scratch_.data(),
-                                  .y = nullptr});
-  compute_->Backward(parameters_,
+  compute_->Forward(Values(), {.x = ConstMatrix(x_.data(), 0, kHidden),
+                               .kept = kept_.data(),
+                               .scratch = scratch_.data(),
+                               .y = nullptr});
+  compute_->Backward(Values(),
                      {.x = ConstMatrix(x_.data(), 0, kHidden),
                       .kept = kept_.data(),
                       .grad_y = grad_y_.data(),
@@ -174,13 +178,53 @@ TEST_P(CpuExpertComputeTest, NoRowsLeaveGradientsAsTheyAre) {
   EXPECT_THAT(gradients_[0].values(), ElementsAreArray(before));
 }
 
+// Half of the pre-activations are beyond the limit, see the test below.
+constexpr ClampedGateSpec kTightClamp = {.limit = 0.3f, .alpha = 1.702f};
+
 INSTANTIATE_TEST_SUITE_P(
     Kinds, CpuExpertComputeTest,
-    ::testing::Values(Kind{"Linear", LinearExpertSpec{}},
-                      Kind{"MlpRelu", MlpExpertSpec{kFfn, Activation::kRelu}},
-                      Kind{"MlpGelu", MlpExpertSpec{kFfn, Activation::kGelu}},
-                      Kind{"MlpGeluTanh",
-                           MlpExpertSpec{kFfn, Activation::kGeluTanh}}),
+    ::testing::Values(
+        Kind{"Linear", LinearExpertSpec{}},
+        Kind{"LinearWithoutBias", LinearExpertSpec{.bias = false}},
+        Kind{"MlpRelu", MlpExpertSpec{kFfn, Activation::kRelu}},
+        Kind{"MlpGelu", MlpExpertSpec{kFfn, Activation::kGelu}},
+        Kind{"MlpGeluTanh", MlpExpertSpec{kFfn, Activation::kGeluTanh}},
+        Kind{"MlpSilu", MlpExpertSpec{kFfn, Activation::kSilu}},
+        Kind{"MlpWithoutBias", MlpExpertSpec{kFfn, Activation::kGelu, false}},
+        Kind{"GatedRelu", GatedExpertSpec{kFfn, Activation::kRelu}},
+        Kind{"GatedGelu", GatedExpertSpec{kFfn, Activation::kGelu}},
+        Kind{"GatedGeluTanh", GatedExpertSpec{kFfn, Activation::kGeluTanh}},
+        Kind{"GatedSilu", GatedExpertSpec{kFfn, Activation::kSilu}},
+        Kind{"GatedSiluBias", GatedExpertSpec{kFfn, Activation::kSilu, true}},
+        Kind{"GatedClamped",
+             GatedExpertSpec{kFfn, Activation::kSilu, false, kTightClamp}},
+        Kind{"GatedClampedBias",
+             GatedExpertSpec{kFfn, Activation::kSilu, true, kTightClamp}}),
+    [](const auto& instance) { return instance.param.name; });
+
+using GatedExpertTest = CpuExpertComputeTest;
+
+TEST_P(GatedExpertTest, KeepsBothOperandsOfTheProduct) {
+  EXPECT_EQ(compute_->kept_floats_per_row(), 2 * kFfn);
+  Forward();
+  int64_t num_clamped[] = {0, 0};
+  for (int64_t half = 0; half < 2; ++half) {
+    for (int64_t i = 0; i < kNumRows * kFfn; ++i) {
+      const float operand = kept_.data()[half * kNumRows * kFfn + i];
+      num_clamped[half] += operand > kTightClamp.limit ? 1 : 0;
+    }
+  }
+  // The tests at this limit see elements on either side of it.
+  for (const int64_t n : num_clamped) {
+    EXPECT_GT(n, kNumRows * kFfn / 10);
+    EXPECT_LT(n, kNumRows * kFfn * 9 / 10);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Clamped, GatedExpertTest,
+    ::testing::Values(Kind{"Clamped", GatedExpertSpec{kFfn, Activation::kSilu,
+                                                      false, kTightClamp}}),
     [](const auto& instance) { return instance.param.name; });
 
 }  // namespace

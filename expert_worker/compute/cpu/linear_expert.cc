@@ -14,18 +14,18 @@ constexpr size_t kBias = 1;
 
 }  // namespace
 
-void LinearExpert::Forward(absl::Span<const Tensor> parameters,
+void LinearExpert::Forward(const ExpertValues& parameters,
                            const ForwardRows& rows) const {
   GemmNT(rows.x, parameters[kWeight], rows.y);
-  AddBias(parameters[kBias], rows.x.num_rows, rows.y);
+  if (spec_.bias) AddBias(parameters[kBias], rows.x.num_rows, rows.y);
 }
 
-void LinearExpert::Backward(absl::Span<const Tensor> parameters,
+void LinearExpert::Backward(const ExpertValues& parameters,
                             const BackwardRows& rows,
                             absl::Span<Tensor> gradients) const {
   const ConstMatrix grad_y(rows.grad_y, rows.x.num_rows, rows.x.num_cols);
   GemmTN(grad_y, rows.x, gradients[kWeight].data(), Accumulate::kAdd);
-  AddBiasGradient(grad_y, gradients[kBias]);
+  if (spec_.bias) AddBiasGradient(grad_y, gradients[kBias]);
   GemmNN(grad_y, parameters[kWeight], rows.grad_x);
 }
 

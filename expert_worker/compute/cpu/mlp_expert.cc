@@ -9,11 +9,11 @@
 namespace switchyard {
 namespace {
 
-// Positions of the parameters.
+// Positions of the parameters. Without biases fc2.weight is the second.
 constexpr size_t kFc1Weight = 0;
 constexpr size_t kFc1Bias = 1;
-constexpr size_t kFc2Weight = 2;
 constexpr size_t kFc2Bias = 3;
+size_t Fc2Weight(const MlpExpertSpec& spec) { return spec.bias ? 2 : 1; }
 
 absl::Span<const float> Elements(ConstMatrix matrix) {
   return absl::MakeConstSpan(matrix.data,
@@ -22,19 +22,19 @@ absl::Span<const float> Elements(ConstMatrix matrix) {
 
 }  // namespace
 
-void MlpExpert::Forward(absl::Span<const Tensor> parameters,
+void MlpExpert::Forward(const ExpertValues& parameters,
                         const ForwardRows& rows) const {
   const int64_t num_rows = rows.x.num_rows;
   GemmNT(rows.x, parameters[kFc1Weight], rows.kept);
-  AddBias(parameters[kFc1Bias], num_rows, rows.kept);
+  if (spec_.bias) AddBias(parameters[kFc1Bias], num_rows, rows.kept);
   const ConstMatrix pre(rows.kept, num_rows, spec_.ffn_size);
   Activate(spec_.activation, Elements(pre), rows.scratch);
   const ConstMatrix hidden(rows.scratch, num_rows, spec_.ffn_size);
-  GemmNT(hidden, parameters[kFc2Weight], rows.y);
-  AddBias(parameters[kFc2Bias], num_rows, rows.y);
+  GemmNT(hidden, parameters[Fc2Weight(spec_)], rows.y);
+  if (spec_.bias) AddBias(parameters[kFc2Bias], num_rows, rows.y);
 }
 
-void MlpExpert::Backward(absl::Span<const Tensor> parameters,
+void MlpExpert::Backward(const ExpertValues& parameters,
                          const BackwardRows& rows,
                          absl::Span<Tensor> gradients) const {
   const int64_t num_rows = rows.x.num_rows;
@@ -45,13 +45,13 @@ void MlpExpert::Backward(absl::Span<const Tensor> parameters,
   // then that of its input.
   const ConstMatrix scratch(rows.scratch, num_rows, spec_.ffn_size);
   Activate(spec_.activation, Elements(pre), rows.scratch);
-  GemmTN(grad_y, scratch, gradients[kFc2Weight].data(), Accumulate::kAdd);
-  AddBiasGradient(grad_y, gradients[kFc2Bias]);
+  GemmTN(grad_y, scratch, gradients[Fc2Weight(spec_)].data(), Accumulate::kAdd);
+  if (spec_.bias) AddBiasGradient(grad_y, gradients[kFc2Bias]);
 
-  GemmNN(grad_y, parameters[kFc2Weight], rows.scratch);
+  GemmNN(grad_y, parameters[Fc2Weight(spec_)], rows.scratch);
   MultiplyByDerivative(spec_.activation, Elements(pre), rows.scratch);
   GemmTN(scratch, rows.x, gradients[kFc1Weight].data(), Accumulate::kAdd);
-  AddBiasGradient(scratch, gradients[kFc1Bias]);
+  if (spec_.bias) AddBiasGradient(scratch, gradients[kFc1Bias]);
   GemmNN(scratch, parameters[kFc1Weight], rows.grad_x);
 }
 

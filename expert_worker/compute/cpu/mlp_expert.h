@@ -3,23 +3,23 @@
 
 #include <cstdint>
 
-#include "common/model/layer_spec.h"
+#include "common/model/expert_spec.h"
 #include "expert_worker/compute/expert_compute.h"
 
 namespace switchyard {
 
-// y = act(x W1^T + b1) W2^T + b2, by common/linalg/gemm.h. Keeps what goes into
-// the activation; what comes out is computed again in Backward, which halves
-// the bytes kept. Immutable.
+// y = act(x W1^T + b1) W2^T + b2, by common/linalg/gemm.h; biases are
+// optional. Keeps what goes into the activation; what comes out is computed
+// again in Backward, which halves the bytes kept. Immutable.
 class MlpExpert final : public ExpertCompute {
  public:
   explicit MlpExpert(const MlpExpertSpec& spec) : spec_(spec) {}
 
   int64_t kept_floats_per_row() const override { return spec_.ffn_size; }
   int64_t scratch_floats_per_row() const override { return spec_.ffn_size; }
-  void Forward(absl::Span<const Tensor> parameters,
+  void Forward(const ExpertValues& parameters,
                const ForwardRows& rows) const override;
-  void Backward(absl::Span<const Tensor> parameters, const BackwardRows& rows,
+  void Backward(const ExpertValues& parameters, const BackwardRows& rows,
                 absl::Span<Tensor> gradients) const override;
 
  private:

@@ -1,0 +1,28 @@
+#ifndef SWITCHYARD_GATEWAY_TRAINING_STEP_ROUTING_H_
+#define SWITCHYARD_GATEWAY_TRAINING_STEP_ROUTING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace switchyard {
+
+// What a step's microbatches have routed so far: the counts that balancing over
+// the global batch looks at. Thread-compatible.
+struct StepRouting {
+  // [num_experts] routes before dropping; empty: none yet.
+  std::vector<int64_t> expert_counts;
+  int64_t num_tokens = 0;
+
+  void Add(absl::Span<const int64_t> counts, int64_t tokens) {
+    expert_counts.resize(counts.size());
+    for (size_t e = 0; e < counts.size(); ++e) expert_counts[e] += counts[e];
+    num_tokens += tokens;
+  }
+};
+
+}  // namespace switchyard
+
+#endif  // SWITCHYARD_GATEWAY_TRAINING_STEP_ROUTING_H_
