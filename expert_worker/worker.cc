@@ -11,6 +11,7 @@
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
 #include "common/concurrency/thread_pool.h"
+#include "expert_worker/import/import_root.h"
 #include "expert_worker/layer/call_checks.h"
 #include "expert_worker/layer/expert_layer.h"
 #include "expert_worker/store/byte_budget.h"
@@ -73,6 +74,7 @@ class Worker::Impl {
 
   void DropExpired() { kept_.DropExpired(clock_.Now()); }
   WorkerMetrics& metrics() { return metrics_; }
+  ImportRoot& import_root() { return import_root_; }
   const std::string& worker_id() const { return options_.worker_id; }
 
  private:
@@ -103,6 +105,7 @@ class Worker::Impl {
   ByteBudget working_budget_;
   KeptActivations kept_;
   ThreadPool pool_;
+  ImportRoot import_root_;
 
   mutable Mutex mutex_;
   KeptActivations::LayerId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -123,7 +126,8 @@ Worker::Impl::Impl(WorkerOptions options, Clock& clock,
       working_budget_("working memory", options_.max_working_bytes),
       kept_(options_.kept_activation_ttl),
       pool_({.name = absl::StrCat("worker ", options_.worker_id, " compute"),
-             .num_threads = std::max(options_.num_compute_threads, 0)}) {}
+             .num_threads = std::max(options_.num_compute_threads, 0)}),
+      import_root_(options_.import_root) {}
 
 absl::Status Worker::Impl::Load(const LoadExpertsRequest& request) {
   SWITCHYARD_RETURN_IF_ERROR(Validate(request.spec));
@@ -287,6 +291,17 @@ absl::Status Worker::WriteExperts(const WriteExpertsRequest& request) {
   return impl_->WithLayer(
       WorkerCall::kWriteExperts, request.layer,
       [&](HostedExperts& experts) { return experts.layer.Write(request); });
+}
+
+absl::Status Worker::ImportExperts(const ImportExpertsRequest& request) {
+  return impl_->WithLayer(
+      WorkerCall::kImportExperts, request.layer,
+      [&](HostedExperts& experts) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const std::shared_ptr<const CheckpointFolder> folder,
+            impl_->import_root().Open(request.directory, request.fingerprint));
+        return experts.layer.Import(*folder, request.expert_ids);
+      });
 }
 
 absl::StatusOr<ExpertForwardResult> Worker::Forward(

@@ -31,6 +31,8 @@ struct WorkerOptions {
   // Most bytes that the calls in progress take for their computation and
   // results; a call that would exceed it is refused (RESOURCE_EXHAUSTED).
   int64_t max_working_bytes = int64_t{4} << 30;
+  // The folder below which it may read checkpoints by itself; empty: nowhere.
+  std::string import_root;
 };
 
 // An expert worker without its network: hosts experts of layers, computes, and
@@ -68,6 +70,9 @@ class Worker {
       const ReadExpertsRequest& request);
   // Gradients may be written between PrepareStep and CommitStep only.
   absl::Status WriteExperts(const WriteExpertsRequest& request);
+
+  // Reads experts from a folder below WorkerOptions::import_root.
+  absl::Status ImportExperts(const ImportExpertsRequest& request);
 
   absl::StatusOr<ExpertForwardResult> Forward(
       const ExpertForwardRequest& request);

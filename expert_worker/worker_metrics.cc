@@ -59,6 +59,8 @@ const char* CallName(WorkerCall call) {
       return "read_experts";
     case WorkerCall::kWriteExperts:
       return "write_experts";
+    case WorkerCall::kImportExperts:
+      return "import_experts";
     case WorkerCall::kForward:
       return "forward";
     case WorkerCall::kBackward:

@@ -24,6 +24,7 @@ enum class WorkerCall {
   kUnloadExperts,
   kReadExperts,
   kWriteExperts,
+  kImportExperts,
   kForward,
   kBackward,
   kPrepareStep,
@@ -76,7 +77,7 @@ class WorkerMetrics {
   }
 
  private:
-  static constexpr size_t kNumCalls = 9;
+  static constexpr size_t kNumCalls = 10;
 
   prometheus::Family<prometheus::Counter>& expert_tokens_;
   prometheus::Family<prometheus::Counter>& steps_;

@@ -11,7 +11,7 @@ namespace {
 constexpr float kAuxLoss = 0.001f;
 
 absl::StatusOr<int64_t> NumLayers(const ConfigReader& config) {
-  return config.Integer("num_hidden_layers", 1);
+  return ReadNumLayers(config, "num_hidden_layers");
 }
 
 bool EveryLayer(int64_t) { return true; }

@@ -44,15 +44,18 @@ Layers ReadLayers(const ConfigReader& config, GateSpec gate,
   SWITCHYARD_ASSIGN_OR_RETURN(
       const int64_t num_experts,
       config.Integer({"n_routed_experts", "num_local_experts"}, 1));
+  // The name of the coefficient in DeepSeek's own configurations.
+  SWITCHYARD_ASSIGN_OR_RETURN(const float aux_loss,
+                              config.Number("aux_loss_alpha", 0.001f));
   SWITCHYARD_ASSIGN_OR_RETURN(
       LayerSpec layer,
-      DroplessLayer(config, num_experts, expert, gate, 0.001f));
+      DroplessLayer(config, num_experts, expert, gate, aux_loss));
   SWITCHYARD_ASSIGN_OR_RETURN(
       const int64_t num_shared,
       config.Integer("n_shared_experts", 0, defaults.num_shared));
   AddSharedExperts(num_shared, layer);
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
-                              config.Integer("num_hidden_layers", 1));
+                              ReadNumLayers(config, "num_hidden_layers"));
   SWITCHYARD_ASSIGN_OR_RETURN(
       const int64_t first_dense,
       config.Integer("first_k_dense_replace", 0, defaults.first_dense));

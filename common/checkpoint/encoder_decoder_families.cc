@@ -130,10 +130,10 @@ Layers SwitchTransformers(const ConfigReader& config) {
   layer.capacity.per_sequence = true;
 
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_encoder,
-                              config.Integer("num_layers", 1));
+                              ReadNumLayers(config, "num_layers"));
   SWITCHYARD_ASSIGN_OR_RETURN(
       const int64_t num_decoder,
-      config.Integer("num_decoder_layers", 1, num_encoder));
+      ReadNumLayers(config, "num_decoder_layers", num_encoder));
   SWITCHYARD_ASSIGN_OR_RETURN(
       const int64_t encoder_step,
       ReadSwitchStep(config, "num_sparse_encoder_layers", "encoder_sparse_step",
@@ -174,7 +174,7 @@ Layers NllbMoe(const ConfigReader& config) {
     SWITCHYARD_ASSIGN_OR_RETURN(layer.aux_loss_coefficient,
                                 config.Number("router_aux_loss_coef", 0.001f));
     SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
-                                config.Integer(stack + "_layers", 1));
+                                ReadNumLayers(config, stack + "_layers"));
     SWITCHYARD_ASSIGN_OR_RETURN(const int64_t step,
                                 config.Integer(stack + "_sparse_step", 0, 4));
     for (int64_t i = 0; i < num_layers; ++i) {

@@ -22,6 +22,17 @@ absl::StatusOr<Activation> ReadActivation(const ConfigReader& config,
       field, "silu, swish, relu, gelu, gelu_new or gelu_pytorch_tanh");
 }
 
+absl::StatusOr<int64_t> ReadNumLayers(const ConfigReader& config,
+                                      absl::string_view field,
+                                      std::optional<int64_t> fallback) {
+  // Many times what anyone trains.
+  constexpr int64_t kMaxLayers = 4096;
+  SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
+                              config.Integer(field, 1, fallback));
+  if (num_layers <= kMaxLayers) return num_layers;
+  return config.Refuse(field, absl::StrCat("at most ", kMaxLayers));
+}
+
 absl::StatusOr<GatedExpertSpec> ReadGatedExpert(const ConfigReader& config,
                                                 absl::string_view field) {
   GatedExpertSpec expert;

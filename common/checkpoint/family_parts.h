@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,6 +19,11 @@ namespace switchyard::families {
 absl::StatusOr<Activation> ReadActivation(const ConfigReader& config,
                                           absl::string_view field,
                                           absl::string_view fallback);
+
+// The number of layers in `field`. Bounded: layers are described one by one.
+absl::StatusOr<int64_t> ReadNumLayers(const ConfigReader& config,
+                                      absl::string_view field,
+                                      std::optional<int64_t> fallback = {});
 
 // A gated expert without biases whose width is in `field`; the activation is in
 // `hidden_act`.

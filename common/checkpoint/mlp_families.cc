@@ -35,7 +35,7 @@ absl::StatusOr<LayerSpec> QwenLike(const ConfigReader& config,
 // Every decoder_sparse_step-th layer that mlp_only_layers does not name.
 Layers RepeatAsQwen(const ConfigReader& config, const LayerSpec& layer) {
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
-                              config.Integer("num_hidden_layers", 1));
+                              ReadNumLayers(config, "num_hidden_layers"));
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t step,
                               config.Integer("decoder_sparse_step", 1, 1));
   SWITCHYARD_ASSIGN_OR_RETURN(const auto dense,
@@ -80,7 +80,7 @@ Layers Olmoe(const ConfigReader& config) {
           config,
           {.k = 8, .aux_loss = 0.01f, .ffn_size_field = "intermediate_size"}));
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
-                              config.Integer("num_hidden_layers", 1));
+                              ReadNumLayers(config, "num_hidden_layers"));
   return RepeatInDecoder(layer, num_layers, kBlock,
                          [](int64_t) { return true; });
 }
@@ -105,7 +105,7 @@ Layers Ernie45Moe(const ConfigReader& config) {
                               config.Integer("moe_num_shared_experts", 0, 2));
   AddSharedExperts(num_shared, layer);
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
-                              config.Integer("num_hidden_layers", 1));
+                              ReadNumLayers(config, "num_hidden_layers"));
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t first,
                               config.Integer("moe_layer_start_index", 0, 1));
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t end,
@@ -123,7 +123,7 @@ Layers HunyuanV1Moe(const ConfigReader& config) {
   SWITCHYARD_ASSIGN_OR_RETURN(const GatedExpertSpec expert,
                               ReadGatedExpert(config, "intermediate_size"));
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_layers,
-                              config.Integer("num_hidden_layers", 1));
+                              ReadNumLayers(config, "num_hidden_layers"));
   const char* const experts_field =
       config.Has("num_experts") ? "num_experts" : "num_local_experts";
   std::vector<LayerSpec> layers;

@@ -1,11 +1,14 @@
 #include "expert_worker/layer/expert_layer.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "common/base/status_macros.h"
+#include "common/model/parameters.h"
 #include "common/optimizer/optimizer.h"
 #include "expert_worker/layer/call_checks.h"
 #include "expert_worker/layer/expert_pass.h"
@@ -13,6 +16,55 @@
 #include "expert_worker/store/scratch_slots.h"
 
 namespace switchyard {
+
+namespace {
+
+// Floats read at once: their scratch is 1 MiB.
+constexpr int64_t kImportPieceElements = int64_t{1} << 18;
+
+absl::Status ImportParameter(const LayerSpec& spec,
+                             const CheckpointFolder& folder,
+                             const ParameterSpec& parameter,
+                             std::vector<float>& scratch,
+                             StoredExpert& expert) {
+  const int64_t num_elements = parameter.num_elements();
+  for (int64_t offset = 0; offset < num_elements;) {
+    const int64_t num_read =
+        std::min(kImportPieceElements, num_elements - offset);
+    const absl::Span<float> values =
+        absl::MakeSpan(scratch).subspan(0, static_cast<size_t>(num_read));
+    SWITCHYARD_RETURN_IF_ERROR(
+        folder.ReadParameter(spec, parameter, offset, values));
+    if (const int64_t bad = FirstNonFinite(values); bad >= 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(folder.directory(), ": ", parameter.name, ": got ",
+                       values[static_cast<size_t>(bad)], " as element ",
+                       offset + bad, ", expected a finite number"));
+    }
+    expert.Write(ParameterKind::kValue, parameter.idx_in_expert, offset,
+                 values);
+    offset += num_read;
+  }
+  return absl::OkStatus();
+}
+
+// Runs on a thread of the pool, which no exception may leave.
+absl::Status ImportExpert(const LayerSpec& spec, const CheckpointFolder& folder,
+                          StoredExpert& expert) {
+  try {
+    std::vector<float> scratch(static_cast<size_t>(kImportPieceElements));
+    for (const ParameterSpec& parameter :
+         ExpertParameters(spec, expert.expert_id())) {
+      SWITCHYARD_RETURN_IF_ERROR(
+          ImportParameter(spec, folder, parameter, scratch, expert));
+    }
+    return absl::OkStatus();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("not enough memory to import");
+  }
+}
+
+}  // namespace
 
 ExpertLayer::ExpertLayer(Options options, LayerResources resources)
     : spec_(std::move(options.spec)),
@@ -75,6 +127,35 @@ absl::Status ExpertLayer::Write(const WriteExpertsRequest& request) {
     store_->expert(parameters[i].hosted_idx)
         .Write(request.kind, parameters[i].idx_in_expert, slice.offset,
                slice.values);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExpertLayer::Import(const CheckpointFolder& folder,
+                                 const std::vector<int32_t>& expert_ids) {
+  if (!spec_.origin.has_value()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "layer '", spec_.name, "' has no origin, expected an imported one"));
+  }
+  WriterLock lock(parameters_mutex_);
+  SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<int32_t> hosted_idx,
+                              FindHostedExperts(expert_ids));
+  const int64_t scratch_bytes = kImportPieceElements *
+                                static_cast<int64_t>(sizeof(float)) *
+                                (resources_.pool.num_threads() + 1);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const ByteReservation working,
+      Reserve(resources_.working_budget, scratch_bytes));
+  ExpertStore& store = *store_;
+  std::vector<absl::Status> results(hosted_idx.size());
+  resources_.pool.ParallelFor(
+      static_cast<int64_t>(hosted_idx.size()), [&](int64_t i) {
+        const size_t idx = static_cast<size_t>(i);
+        results[idx] =
+            ImportExpert(spec_, folder, store.expert(hosted_idx[idx]));
+      });
+  for (const absl::Status& result : results) {
+    SWITCHYARD_RETURN_IF_ERROR(result);
   }
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include "common/api/expert_calls.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
+#include "common/checkpoint/checkpoint_folder.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/model/layer_spec.h"
 #include "expert_worker/layer/layer_compute.h"
@@ -65,6 +66,13 @@ class ExpertLayer {
       const ReadExpertsRequest& request) const
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
   absl::Status Write(const WriteExpertsRequest& request)
+      ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
+
+  // Reads all parameters of the named experts, each hosted here, from a folder.
+  // INVALID_ARGUMENT for values that are not finite. On error their values are
+  // undefined.
+  absl::Status Import(const CheckpointFolder& folder,
+                      const std::vector<int32_t>& expert_ids)
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
 
   absl::StatusOr<ExpertForwardResult> Forward(

@@ -1,1 +1,58 @@
+#include "expert_worker/store/stored_expert.h"
+
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <vector>
+
+namespace switchyard {
+namespace {
+
+LayerSpec Bfloat16Layer() {
+  LayerSpec spec;
+  spec.name = "x";
+  spec.hidden_size = 4;
+  spec.num_experts = 2;
+  spec.expert = GatedExpertSpec{.ffn_size = 3};
+  spec.optimizer = SgdSpec{};
+  for (const char* map : {"gate_proj", "up_proj", "down_proj"}) {
+    spec.parameter_dtypes.push_back(
+        {std::string("experts.*.") + map + ".weight", DType::kBFloat16});
+  }
+  return spec;
+}
+
+TEST(StoredExpertTest, AnInferenceOnlyExpertHoldsItsValuesAlone) {
+  LayerSpec spec = Bfloat16Layer();
+  // 36 values of 2 bytes; their gradients in float32; SGD has no state.
+  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 36 * 2 + 36 * 4);
+  spec.inference_only = true;
+  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 36 * 2);
+}
+
+TEST(StoredExpertTest, OnlyExpertsThatAreNotFloat32NeedScratch) {
+  LayerSpec spec = Bfloat16Layer();
+  EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 36);
+  spec.parameter_dtypes.clear();
+  EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 0);
+}
+
+// p - lr g is computed in float32 and rounded once.
+TEST(StoredExpertTest, UpdatesAreRoundedToTheStoredDType) {
+  const LayerSpec spec = Bfloat16Layer();
+  StoredExpert expert(spec, 0);
+  const std::vector<float> ones = {1.0f, 1.0f};
+  expert.Write(ParameterKind::kValue, 0, 0, ones);
+  // bfloat16 has 7 bits after the point: 2^-7 shows, 2^-10 does not.
+  expert.Write(ParameterKind::kGradient, 0, 0,
+               std::vector<float>{-0.0078125f, -0.0009765625f});
+  UpdateScratch scratch = StoredExpert::MakeUpdateScratch(spec.optimizer);
+  expert.Update(spec.optimizer, /*learning_rate=*/1.0f, /*step_number=*/1,
+                scratch);
+  std::vector<float> values(2);
+  expert.Read(ParameterKind::kValue, 0, 0, absl::MakeSpan(values));
+  EXPECT_THAT(values, ::testing::ElementsAre(1.0078125f, 1.0f));
+}
+
+}  // namespace
+}  // namespace switchyard
