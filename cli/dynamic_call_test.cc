@@ -58,7 +58,7 @@ TEST(FindMethodTest, KnowsTheMethodsOfBothServices) {
   EXPECT_EQ(forward->full_name(), "switchyard.v1.Gateway.Forward");
   ASSERT_OK_AND_ASSIGN(const auto* list, FindMethod("ListWorkers"));
   EXPECT_EQ(list->full_name(), "switchyard.v1.Registry.ListWorkers");
-  EXPECT_EQ(AllMethods().size(), 16);
+  EXPECT_EQ(AllMethods().size(), 17);
 }
 
 TEST(FindMethodTest, NamesTheMethodsThereAre) {

@@ -10,15 +10,14 @@ namespace {
 
 LayerSpec Bfloat16Layer() {
   LayerSpec spec;
-  spec.name = "x";
+  spec.name = "narrow";
   spec.hidden_size = 4;
   spec.num_experts = 2;
   spec.expert = GatedExpertSpec{.ffn_size = 3};
   spec.optimizer = SgdSpec{};
-  for (const char* map : {"gate_proj", "up_proj", "down_proj"}) {
-    spec.parameter_dtypes.push_back(
-        {std::string("experts.*.") + map + ".weight", DType::kBFloat16});
-  }
+  spec.parameter_dtypes = {{"experts.*.gate_proj.weight", DType::kBFloat16},
+                           {"experts.*.up_proj.weight", DType::kBFloat16},
+                           {"experts.*.down_proj.weight", DType::kBFloat16}};
   return spec;
 }
 

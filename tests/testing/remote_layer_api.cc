@@ -68,7 +68,8 @@ class RemoteLayerApi final : public LayerApi {
 }  // namespace
 
 LoopbackCluster::LoopbackCluster(int num_workers,
-                                 GatewayServerOptions gateway_options) {
+                                 GatewayServerOptions gateway_options,
+                                 WorkerOptions worker_options) {
   // A metrics page takes seconds to stop, and no test here reads it.
   gateway_options.metrics_address.clear();
   auto gateway = GatewayServer::Start(std::move(gateway_options));
@@ -82,6 +83,7 @@ LoopbackCluster::LoopbackCluster(int num_workers,
     WorkerServerOptions options;
     options.metrics_address.clear();
     options.gateway_address = gateway_->address();
+    options.worker = worker_options;
     options.worker.worker_id = absl::StrCat("w", i);
     auto worker = WorkerServer::Start(std::move(options));
     if (!worker.ok()) {

@@ -16,7 +16,8 @@ class LoopbackCluster {
  public:
   // Waits until all workers are up; fails the test otherwise.
   explicit LoopbackCluster(int num_workers,
-                           GatewayServerOptions gateway_options = {});
+                           GatewayServerOptions gateway_options = {},
+                           WorkerOptions worker_options = {});
 
   GatewayServer& gateway() { return *gateway_; }
   GatewayClient& client() { return *client_; }
