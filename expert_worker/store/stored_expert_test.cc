@@ -31,7 +31,8 @@ TEST(StoredExpertTest, AnInferenceOnlyExpertHoldsItsValuesAlone) {
 
 TEST(StoredExpertTest, OnlyExpertsThatAreNotFloat32NeedScratch) {
   LayerSpec spec = Bfloat16Layer();
-  EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 36);
+  // Each of the three parameters begins on a cache line of its own.
+  EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 3 * 16);
   spec.parameter_dtypes.clear();
   EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 0);
 }
