@@ -1,6 +1,8 @@
 #include "common/checkpoint/checkpoint_folder.h"
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +15,9 @@
 
 namespace switchyard {
 namespace {
+
+// Of each file's weights, at the beginning and at the end.
+constexpr size_t kFingerprintSampleBytes = 4096;
 
 // http://www.isthe.com/chongo/tech/comp/fnv/.
 class Fnv1a {
@@ -40,6 +45,12 @@ uint64_t FingerprintOf(absl::string_view config,
     hash.Add(absl::StrCat("\n", BaseName(file->name()), " ",
                           file->bytes().size(), "\n"));
     hash.Add(file->header_bytes());
+    // Checkpoints of one architecture differ in their weights alone.
+    const absl::string_view weights =
+        file->bytes().substr(file->header_bytes().size());
+    hash.Add(weights.substr(0, kFingerprintSampleBytes));
+    hash.Add(weights.substr(weights.size() -
+                            std::min(weights.size(), kFingerprintSampleBytes)));
   }
   return hash.hash() == 0 ? 1 : hash.hash();
 }
@@ -52,6 +63,11 @@ struct CheckedTensor {
 
 absl::StatusOr<CheckedTensor> FindTensor(const SafetensorsFolder& folder,
                                          const TensorSlice& slice) {
+  if (folder.Find(slice.tensor + "_blocks").tensor != nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        folder.directory(), ": tensor ", slice.tensor,
+        ": got blocks of a quantised one, expected F32, BF16 or F16"));
+  }
   SWITCHYARD_ASSIGN_OR_RETURN(const SafetensorsFolder::Location found,
                               folder.Get(slice.tensor));
   const TensorDeclaration& declared = found.tensor->declaration;
@@ -171,6 +187,12 @@ absl::Status CheckpointFolder::ReadParameter(const LayerSpec& spec,
                               SliceOf(spec, parameter));
   SWITCHYARD_ASSIGN_OR_RETURN(const CheckedTensor checked,
                               FindTensor(tensors_, slice));
+  if (parameter.dtype != DType::kFloat32 && parameter.dtype != checked.dtype) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(directory(), ": tensor ", slice.tensor, ": got dtype ",
+                     NameOf(checked.dtype), ", expected ",
+                     NameOf(parameter.dtype), ", the layer's"));
+  }
   const int64_t num_elements = parameter.num_elements();
   const int64_t num_values = static_cast<int64_t>(values.size());
   if (first < 0 || first > num_elements || num_values > num_elements - first) {

@@ -28,9 +28,10 @@ class CheckpointFolder {
   // See ModelDescription.
   const std::string& family() const { return description_.family; }
 
-  // Of config.json, and of every file's name, size and header: two machines
-  // that get the same number see the same folder, as far as that can be told
-  // without reading the weights. FNV-1a, 64 bits; never 0.
+  // Of config.json, and of every file's name, size, header and the first and
+  // last 4 KiB of its weights: two machines that get the same number see the
+  // same folder, as far as that can be told without reading it all. FNV-1a, 64
+  // bits; never 0.
   uint64_t Fingerprint() const { return fingerprint_; }
 
   // The MoE layers. `name` and `origin.module` are the path of the MoE block in

@@ -218,6 +218,31 @@ TEST_F(DamagedFolderTest, AFolderWithoutAModelIsNotFound) {
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("config.json")));
 }
 
+TEST_F(DamagedFolderTest, TheFingerprintSeesOtherWeights) {
+  Copy("qwen3_moe");
+  ASSERT_OK_AND_ASSIGN(const CheckpointFolder before,
+                       CheckpointFolder::Open(folder_.path()));
+  const std::string path = folder_ / "model.safetensors";
+  std::string bytes = ReadBytes(path);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  WriteBytes(path, bytes);
+  ASSERT_OK_AND_ASSIGN(const CheckpointFolder after,
+                       CheckpointFolder::Open(folder_.path()));
+  EXPECT_NE(before.Fingerprint(), after.Fingerprint());
+}
+
+TEST_F(DamagedFolderTest, BlocksOfAQuantisedTensorAreNamed) {
+  Copy("gpt_oss");
+  Rewrite([](TensorDeclaration& tensor) {
+    if (tensor.name == "model.layers.0.mlp.experts.gate_up_proj") {
+      tensor.name += "_blocks";
+    }
+  });
+  EXPECT_THAT(Problem(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                  AllOf(HasSubstr("gate_up_proj"),
+                                        HasSubstr("quantised"))));
+}
+
 TEST_F(DamagedFolderTest, TheFingerprintTellsFoldersApart) {
   Copy("mixtral");
   ASSERT_OK_AND_ASSIGN(const CheckpointFolder copy,

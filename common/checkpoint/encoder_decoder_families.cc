@@ -76,10 +76,7 @@ absl::Status ReadNllbCapacity(const ConfigReader& config, LayerSpec& layer) {
   if (fraction <= 0) {
     capacity.eval_expert_capacity = capacity.expert_capacity;
   } else if (fraction < 1) {
-    // ceil(fraction * tokens): the factor counts k * tokens / num_experts.
-    capacity.min_capacity = 0;
-    capacity.eval_capacity_factor =
-        fraction * static_cast<float>(layer.num_experts) / 2;
+    capacity.eval_token_fraction = fraction;
   }
   return absl::OkStatus();
 }

@@ -127,7 +127,7 @@ ExpertPart PartOf(absl::string_view suffix) {
   return {Map::kGateOrFirst, is_bias};
 }
 
-std::string NameOf(const FamilyNames& family, Map map) {
+std::string MapName(const FamilyNames& family, Map map) {
   switch (map) {
     case Map::kGateOrFirst:
       return family.gate_or_first;
@@ -144,9 +144,10 @@ TensorSlice SeparateExpert(const FamilyNames& family, const std::string& module,
   const ExpertPart part = PartOf(Suffix(parameter));
   std::string prefix = family.expert_prefix;
   prefix.replace(prefix.find('$'), 1, absl::StrCat(parameter.expert_id));
-  return WholeTensor(absl::StrCat(module, ".", prefix, NameOf(family, part.map),
-                                  part.is_bias ? ".bias" : ".weight"),
-                     parameter);
+  return WholeTensor(
+      absl::StrCat(module, ".", prefix, MapName(family, part.map),
+                   part.is_bias ? ".bias" : ".weight"),
+      parameter);
 }
 
 // The fused tensors, see ExpertLayout. I: ffn_size, H: hidden_size.
@@ -165,7 +166,7 @@ TensorSlice FusedExpert(const FamilyNames& family, const std::string& module,
 
   TensorSlice slice;
   slice.tensor =
-      absl::StrCat(module, ".", family.expert_prefix, NameOf(family, part.map),
+      absl::StrCat(module, ".", family.expert_prefix, MapName(family, part.map),
                    part.is_bias ? "_bias" : "");
   // Where the map's first output is among the tensor's, and how far the next.
   const int64_t first_output = !is_up ? 0 : interleaved ? 1 : ffn;
@@ -265,6 +266,12 @@ absl::StatusOr<std::vector<TensorPlan>> TensorsOf(const LayerSpec& spec) {
       plans.push_back({.name = slice.tensor,
                        .dtype = parameter.dtype,
                        .shape = slice.tensor_shape});
+    }
+    if (plans[found->second].dtype != parameter.dtype) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "spec.parameter_dtypes: got ", NameOf(parameter.dtype), " for ",
+          parameter.name, ", expected ", NameOf(plans[found->second].dtype),
+          " as what shares tensor ", slice.tensor, " with it"));
     }
     plans[found->second].parts.push_back({parameter, std::move(slice)});
   }

@@ -54,6 +54,18 @@ absl::Status ValidateCapacity(const CapacitySpec& capacity) {
                        capacity.eval_expert_capacity,
                        "0 with eval_capacity_factor");
   }
+  if (!(capacity.eval_token_fraction >= 0 &&
+        capacity.eval_token_fraction <= 1)) {
+    return RefuseField("capacity.eval_token_fraction",
+                       capacity.eval_token_fraction, "a number in [0, 1]");
+  }
+  if (capacity.eval_token_fraction > 0 &&
+      (capacity.eval_expert_capacity > 0 ||
+       capacity.eval_capacity_factor.has_value())) {
+    return RefuseField("capacity.eval_token_fraction",
+                       capacity.eval_token_fraction,
+                       "0 with eval_expert_capacity or eval_capacity_factor");
+  }
   return CheckRange("capacity.eval_expert_capacity",
                     capacity.eval_expert_capacity, 0, kMaxTokens);
 }

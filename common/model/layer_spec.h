@@ -32,6 +32,9 @@ struct CapacitySpec {
   // A capacity by itself, instead of the factors; 0: not set.
   int64_t expert_capacity = 0;
   int64_t eval_expert_capacity = 0;
+  // Eval mode: the share of all tokens that one expert takes at most; 0: not
+  // set.
+  float eval_token_fraction = 0.0f;
 };
 
 // How the dense branch joins the experts' sum.

@@ -39,7 +39,7 @@ int64_t ExpertCapacity(int64_t num_tokens, int32_t num_experts,
 bool CanDrop(const CapacitySpec& capacity, Mode mode) {
   if (mode == Mode::kTrain) return capacity.drop_tokens;
   return capacity.eval_capacity_factor.has_value() ||
-         capacity.eval_expert_capacity > 0;
+         capacity.eval_expert_capacity > 0 || capacity.eval_token_fraction > 0;
 }
 
 int64_t ExpertCapacity(const LayerSpec& spec, Mode mode, int64_t num_tokens) {
@@ -47,6 +47,12 @@ int64_t ExpertCapacity(const LayerSpec& spec, Mode mode, int64_t num_tokens) {
   const int64_t fixed = mode == Mode::kTrain ? capacity.expert_capacity
                                              : capacity.eval_expert_capacity;
   if (fixed > 0) return fixed;
+  if (mode == Mode::kEval && capacity.eval_token_fraction > 0) {
+    // Python's math.ceil(fraction * tokens).
+    return static_cast<int64_t>(
+        std::ceil(NearestShortDecimal(capacity.eval_token_fraction) *
+                  static_cast<double>(num_tokens)));
+  }
   const float factor =
       mode == Mode::kTrain
           ? capacity.capacity_factor

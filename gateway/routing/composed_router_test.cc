@@ -517,6 +517,15 @@ TEST(DropTest, AFixedCapacityTakesTheFactorsPlace) {
               ElementsAre(3, 0));
 }
 
+// NLLB: ceil(fraction * tokens) in float64, where the fraction is the decimal
+// that was meant. 0.3f * 50 in float32 would give 16.
+TEST(DropTest, AnEvalTokenFractionIsTakenOfAllTokens) {
+  LayerSpec spec = testing::DroppingLayer(1, 2, 1.0f);
+  spec.capacity.eval_token_fraction = 0.3f;
+  EXPECT_EQ(RouteWith(spec, Tensor::Zeros({50, 2}), {}, Mode::kEval).capacity,
+            15);
+}
+
 // V-MoE: the most certain tokens keep their places.
 TEST(DropTest, PriorityServesTheTokensOfLargestScoreFirst) {
   LayerSpec spec = testing::DroppingLayer(1, 2, 0.5f);

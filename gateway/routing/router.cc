@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "gateway/routing/aux_losses.h"
@@ -70,6 +71,11 @@ std::vector<float> RawWeights(const Batch& batch,
                             : batch.scores.values.row(token))[id(r)];
     }
     if (!over_chosen) continue;
+    // A broken token's chosen logits may be finite themselves.
+    if (std::isnan(batch.scores.values.row(token)[0])) {
+      std::fill_n(out, k, std::numeric_limits<float>::quiet_NaN());
+      continue;
+    }
     const float max = *std::max_element(out, out + k);
     double sum = 0;
     for (int64_t r = 0; r < k; ++r) sum += out[r] = std::exp(out[r] - max);

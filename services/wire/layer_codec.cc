@@ -64,6 +64,7 @@ CapacitySpec DecodeCapacity(const v1::CapacitySpec& message) {
   capacity.per_sequence = message.per_sequence();
   capacity.expert_capacity = message.expert_capacity();
   capacity.eval_expert_capacity = message.eval_expert_capacity();
+  capacity.eval_token_fraction = message.eval_token_fraction();
   return capacity;
 }
 
@@ -138,6 +139,7 @@ void EncodeCapacity(const CapacitySpec& capacity, v1::CapacitySpec& message) {
   message.set_per_sequence(capacity.per_sequence);
   message.set_expert_capacity(capacity.expert_capacity);
   message.set_eval_expert_capacity(capacity.eval_expert_capacity);
+  message.set_eval_token_fraction(capacity.eval_token_fraction);
 }
 
 }  // namespace

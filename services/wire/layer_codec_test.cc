@@ -137,7 +137,7 @@ TEST(LayerCodecTest, EveryFieldComesBack) {
               expert { linear { bias: false } }
               gate { k: 2 selection: SELECTION_SPARSE_MIXER
                      sparsemixer_epsilon: 0.25 }
-              capacity { per_sequence: true }
+              capacity { per_sequence: true eval_token_fraction: 0.25 }
               dense_branch { expert { mlp { ffn_size: 3 bias: false } }
                              mix: MIX_COEFFICIENTS })"}) {
     const v1::LayerSpec message = Parse(text);

@@ -228,6 +228,17 @@ TEST_P(ExpertGroupConformanceTest, WritesAllSlicesOrNone) {
   EXPECT_EQ(written[4], before[4]);
 }
 
+TEST_P(ExpertGroupConformanceTest, ReadsNoCheckpointUnlessItMay) {
+  ASSERT_OK(Load({0}));
+  const ImportExpertsRequest request = {
+      .layer = "moe", .directory = "/", .fingerprint = 1, .expert_ids = {0}};
+  EXPECT_THAT(Call<absl::Status>([&](auto done) {
+                group().ImportExperts(request, Deadline(), done);
+              }),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("--import-root is not set")));
+}
+
 TEST_P(ExpertGroupConformanceTest, NamesAnExpertThatItDoesNotHost) {
   ASSERT_OK(Load({0, 1}));
   EXPECT_THAT(Forward(ThreeTokens()),

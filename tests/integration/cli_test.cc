@@ -247,6 +247,36 @@ TEST_F(ClusterTest, AWrongDescriptionOfALayerIsExplained) {
   EXPECT_THAT(refused.err, HasSubstr("hidden_size"));
 }
 
+TEST_F(ClusterTest, AnOpenModelIsImportedCalledAndExported) {
+  const std::string mixtral = absl::StrCat(SWITCHYARD_FAMILIES_DIR, "/mixtral");
+  const ProgramResult imported = Cli({"layer", "import", mixtral, "--layers",
+                                      "model.layers.1.*", "--name", "m/"});
+  EXPECT_EQ(imported.code, 0) << imported.err;
+  EXPECT_THAT(imported.out,
+              AllOf(HasSubstr("imported 1 layer of family mixtral"),
+                    HasSubstr("m/model.layers.1.block_sparse_moe"),
+                    HasSubstr("--import-root is not set")));
+  const nlohmann::json layer = Status()["layers"][0];
+  EXPECT_EQ(layer["state"], "SERVING");
+  EXPECT_EQ(layer["expert_kind"], "gated 16-12-16");
+
+  const std::string out = WriteFile("unused", "") + ".export";
+  const ProgramResult exported = Cli({"layer", "export", out});
+  EXPECT_EQ(exported.code, 0) << exported.err;
+  EXPECT_THAT(exported.out, HasSubstr("13 tensors"));
+  const ProgramResult again = Cli({"layer", "export", out});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.err, HasSubstr("expected a folder without a model"));
+
+  const ProgramResult taken = Cli({"layer", "import", mixtral, "--layers",
+                                   "model.layers.1.*", "--name", "m/"});
+  EXPECT_EQ(taken.code, 1);
+  EXPECT_THAT(taken.err, HasSubstr("expected a name not in use"));
+  const ProgramResult nowhere = Cli({"layer", "import", "/no/such/model"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("/no/such/model"));
+}
+
 class StatusTest : public ProgramTest {};
 
 TEST_F(StatusTest, AGatewayThatIsNotThereIsAClearFailure) {

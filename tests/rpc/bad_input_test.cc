@@ -118,6 +118,13 @@ class BadInputTest : public ::testing::Test {
 LoopbackCluster* BadInputTest::cluster_ = nullptr;
 std::unique_ptr<v1::Gateway::Stub> BadInputTest::stub_;
 
+void SetRoutes(v1::ForwardRequest& request, const std::vector<int>& ids) {
+  for (const int id : ids) {
+    request.add_topk_ids(id);
+    request.add_topk_weights(0.5f);
+  }
+}
+
 struct BadForward {
   std::string name;
   grpc::StatusCode code;
@@ -183,6 +190,38 @@ INSTANTIATE_TEST_SUITE_P(
                    [](auto& r) {
                      r.add_used_tokens(true);
                      r.add_used_tokens(true);
+                   }},
+        BadForward{"topk_ids_that_are_no_multiple", kInvalid,
+                   "topk_ids: got 4 entries for 3 tokens",
+                   [](auto& r) {
+                     SetRoutes(r, {0, 1, 2, 3});
+                   }},
+        BadForward{"more_topk_ids_than_experts", kInvalid,
+                   "topk_ids: got 15 entries for 3 tokens, expected k per "
+                   "token, k from 1 to 4",
+                   [](auto& r) { SetRoutes(r, std::vector<int>(15, 0)); }},
+        BadForward{"topk_ids_of_no_expert", kInvalid,
+                   "topk_ids[2]: got 4, expected an expert from 0 to 3, or -1",
+                   [](auto& r) {
+                     SetRoutes(r, {0, -1, 4});
+                   }},
+        BadForward{"topk_ids_without_weights", kInvalid,
+                   "topk_weights: got 0 entries, expected 3",
+                   [](auto& r) {
+                     SetRoutes(r, {0, 1, 2});
+                     r.clear_topk_weights();
+                   }},
+        BadForward{"topk_weights_that_are_nan", kInvalid,
+                   "topk_weights[1]: got nan",
+                   [](auto& r) {
+                     SetRoutes(r, {0, 1, 2});
+                     r.set_topk_weights(1, std::nanf(""));
+                   }},
+        BadForward{"topk_ids_beside_a_mask", kInvalid,
+                   "used_tokens: got a mask beside topk_ids",
+                   [](auto& r) {
+                     SetRoutes(r, {0, 1, 2});
+                     for (int i = 0; i < 3; ++i) r.add_used_tokens(true);
                    }},
         BadForward{"microbatch_in_eval_mode", kInvalid, "microbatch: got 1",
                    [](auto& r) { r.set_microbatch(1); }, v1::MODE_EVAL}),
@@ -325,6 +364,23 @@ TEST_F(BadInputTest, BadParameterCallsAreRefused) {
   slice->set_shape(0, 4);
   slice->mutable_values()->set_float_values(2, INFINITY);
   write_refused("expected a finite number");
+}
+
+TEST_F(BadInputTest, BadImportsAreRefused) {
+  v1::ImportParametersRequest import;
+  const auto refused = [&](grpc::StatusCode code, const std::string& message) {
+    ExpectError(Call(&v1::Gateway::Stub::ImportParameters, import,
+                     v1::ImportParametersResponse()),
+                code, message);
+  };
+  import.set_layer("none");
+  refused(kNotFound, "layer: got 'none'");
+  import.set_layer("moe");
+  import.set_directory("/models");
+  import.add_expert_ids(0);
+  refused(kInvalid, "fingerprint: got 0");
+  import.set_fingerprint(1);
+  refused(grpc::StatusCode::FAILED_PRECONDITION, "has no origin");
 }
 
 TEST_F(BadInputTest, AMessageOverTheLimitIsRefused) {

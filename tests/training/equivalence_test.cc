@@ -1,6 +1,7 @@
 // The same training gives the same numbers wherever it runs: remote or
 // in-process, with 1, 2 or 3 workers.
 #include <cstring>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -111,11 +112,42 @@ Trace Train(LayerApi& api, const LayerSpec& spec) {
   return trace;
 }
 
-class EquivalenceTest : public ::testing::TestWithParam<int32_t> {};
+// Everything that open models add: shared experts with their gate, sigmoid
+// scores with a bias that moves, groups, weights on inputs where `on_input`.
+LayerSpec ModernSpec(bool on_input) {
+  LayerSpec spec = NoisySpec(3);
+  spec.expert = GatedExpertSpec{.ffn_size = 10};
+  spec.gate.score_function = ScoreFunction::kSigmoid;
+  spec.gate.score_correction_bias = true;
+  spec.gate.bias_update_rate = 0.01f;
+  spec.gate.group_limit = GroupLimitSpec{
+      .num_groups = 2, .num_selected_groups = 1, .score = GroupScore::kTop2Sum};
+  spec.gate.normalization = WeightNormalization::kChosen;
+  spec.gate.scaling_factor = 2.5f;
+  spec.gate.weight_application =
+      on_input ? WeightApplication::kInput : WeightApplication::kOutput;
+  spec.gate.aux_losses = {{.kind = AuxLossKind::kGlobalBatch},
+                          {.kind = AuxLossKind::kZ, .coefficient = 0.1f}};
+  spec.dense_branch = DenseBranchSpec{
+      .expert = GatedExpertSpec{.ffn_size = 14, .bias = true},
+      .mix = on_input ? BranchMix::kSum : BranchMix::kSigmoidGate};
+  spec.capacity.drop_tokens = false;
+  // Four routes with the branch's.
+  spec.exact_combine = true;
+  return spec;
+}
+
+struct EquivalenceCase {
+  std::string name;
+  LayerSpec spec;
+};
+void PrintTo(const EquivalenceCase& c, std::ostream* os) { *os << c.name; }
+
+class EquivalenceTest : public ::testing::TestWithParam<EquivalenceCase> {};
 
 TEST_P(EquivalenceTest,
        RemoteAndInProcessWithAnyNumberOfWorkersAgreeInEveryBit) {
-  const LayerSpec spec = NoisySpec(GetParam());
+  const LayerSpec& spec = GetParam().spec;
   const Trace want = Train(*MakeEmbeddedLayerApi(1), spec);
   ASSERT_FALSE(want.final_parameters.empty());
   for (const int num_workers : {1, 2, 3}) {
@@ -131,10 +163,14 @@ TEST_P(EquivalenceTest,
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(K, EquivalenceTest, ::testing::Values(1, 2, 4),
-                         [](const auto& tested) {
-                           return absl::StrCat("k", tested.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Layers, EquivalenceTest,
+    ::testing::Values(EquivalenceCase{"k1", NoisySpec(1)},
+                      EquivalenceCase{"k2", NoisySpec(2)},
+                      EquivalenceCase{"k4", NoisySpec(4)},
+                      EquivalenceCase{"modern", ModernSpec(false)},
+                      EquivalenceCase{"modern_on_input", ModernSpec(true)}),
+    [](const auto& tested) { return tested.param.name; });
 
 // Replicas split the batch, so an expert's gradient is summed in another order:
 // docs/numerics.md bounds the difference.

@@ -187,6 +187,102 @@ TEST_F(TrainingTest, NoTokensGiveAnEmptyAnswer) {
   EXPECT_OK(Step(0));
 }
 
+// DeepSeek-V3: b_i += rate * sign(mean(c) - c_i) over the whole step.
+TEST_F(TrainingTest, TheCorrectionBiasFollowsTheStepsCounts) {
+  LayerSpec spec;
+  spec.name = "v3";
+  spec.hidden_size = 4;
+  spec.num_experts = 4;
+  spec.expert = LinearExpertSpec{};
+  spec.gate.k = 2;
+  spec.gate.score_function = ScoreFunction::kSigmoid;
+  spec.gate.score_correction_bias = true;
+  spec.gate.bias_update_rate = 0.25f;
+  spec.capacity.drop_tokens = false;
+  ASSERT_OK(api_->CreateLayer(spec));
+  std::vector<int64_t> counts(4, 0);
+  for (int microbatch = 0; microbatch < 2; ++microbatch) {
+    ForwardRequest forward;
+    forward.layer = "v3";
+    forward.mode = Mode::kTrain;
+    forward.x = RandomTensor({9, 4}, static_cast<uint64_t>(microbatch));
+    ASSERT_OK_AND_ASSIGN(const ForwardResult result, api_->Forward(forward));
+    for (size_t e = 0; e < 4; ++e) counts[e] += result.expert_counts[e];
+    BackwardRequest backward;
+    backward.layer = "v3";
+    backward.microbatch = result.microbatch;
+    backward.grad_y = RandomTensor({9, 4}, 7);
+    ASSERT_OK(api_->Backward(backward));
+  }
+  ASSERT_OK(api_->Step({.layer = "v3", .step = 0, .learning_rate = 0.1f}));
+  ASSERT_OK_AND_ASSIGN(const auto values, ReadAll(*api_, "v3"));
+  const std::vector<float>& bias = values.at("gate.score_correction_bias");
+  for (size_t e = 0; e < 4; ++e) {
+    // 36 routes over 4 experts.
+    const float expected = counts[e] < 9 ? 0.25f : counts[e] > 9 ? -0.25f : 0;
+    EXPECT_EQ(bias[e], expected) << counts[e];
+  }
+  // A step that is thrown away moves nothing.
+  ForwardRequest forward;
+  forward.layer = "v3";
+  forward.mode = Mode::kTrain;
+  forward.x = RandomTensor({9, 4}, 3);
+  ASSERT_OK(api_->Forward(forward));
+  ASSERT_OK(api_->Step({.layer = "v3", .step = 1, .discard = true}));
+  ASSERT_OK_AND_ASSIGN(const auto after, ReadAll(*api_, "v3"));
+  EXPECT_EQ(after.at("gate.score_correction_bias"), bias);
+}
+
+// The second microbatch's loss looks at the first's counts too.
+TEST_F(TrainingTest, GlobalBatchBalancingSpansTheStep) {
+  LayerSpec spec;
+  spec.name = "global";
+  spec.hidden_size = 4;
+  spec.num_experts = 4;
+  spec.expert = LinearExpertSpec{};
+  spec.gate.aux_losses = {{.kind = AuxLossKind::kGlobalBatch},
+                          {.kind = AuxLossKind::kSwitch}};
+  spec.capacity.drop_tokens = false;
+  ASSERT_OK(api_->CreateLayer(spec));
+  ForwardRequest forward;
+  forward.layer = "global";
+  forward.mode = Mode::kTrain;
+  forward.x = RandomTensor({9, 4}, 1);
+  ASSERT_OK_AND_ASSIGN(const ForwardResult first, api_->Forward(forward));
+  EXPECT_FLOAT_EQ(first.aux_loss_terms[0], first.aux_loss_terms[1]);
+  forward.x = RandomTensor({9, 4}, 2);
+  ASSERT_OK_AND_ASSIGN(const ForwardResult second, api_->Forward(forward));
+  EXPECT_NE(second.aux_loss_terms[0], second.aux_loss_terms[1]);
+  EXPECT_FLOAT_EQ(second.aux_loss,
+                  second.aux_loss_terms[0] + second.aux_loss_terms[1]);
+}
+
+// Mixtral's jitter reaches the experts: with the same noise an identity-like
+// layer answers another y than without.
+TEST_F(TrainingTest, JitterMayReachTheExperts) {
+  LayerSpec spec;
+  spec.name = "jitter";
+  spec.hidden_size = 4;
+  spec.num_experts = 2;
+  spec.expert = LinearExpertSpec{};
+  spec.gate.noise_policy = NoisePolicy::kJitter;
+  spec.gate.jitter_epsilon = 0.5f;
+  spec.gate.normalization = WeightNormalization::kNone;
+  spec.capacity.drop_tokens = false;
+  ASSERT_OK(api_->CreateLayer(spec));
+  ForwardRequest forward;
+  forward.layer = "jitter";
+  forward.mode = Mode::kTrain;
+  forward.x = RandomTensor({6, 4}, 1);
+  ASSERT_OK_AND_ASSIGN(const ForwardResult router_only, api_->Forward(forward));
+  ASSERT_OK(api_->DeleteLayer("jitter"));
+  spec.gate.jitter_expert_input = true;
+  ASSERT_OK(api_->CreateLayer(spec));
+  ASSERT_OK_AND_ASSIGN(const ForwardResult experts_too, api_->Forward(forward));
+  EXPECT_EQ(router_only.expert_counts, experts_too.expert_counts);
+  EXPECT_NE(router_only.y.data()[0], experts_too.y.data()[0]);
+}
+
 TEST_F(TrainingTest, LoadCountsWhatCameIn) {
   ASSERT_OK_AND_ASSIGN(const ForwardResult forward, Forward(1));
   ForwardRequest eval;
