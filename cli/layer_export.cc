@@ -95,6 +95,13 @@ absl::Status ReadInto(const LayerTensor& tensor, const TensorPart& part,
           page.step, " while it was exported; stop training and repeat"));
     }
     for (const ParameterSlice& slice : page.slices) {
+      if (slice.name != part.parameter.name ||
+          slice.shape != part.parameter.shape) {
+        return absl::InternalError(absl::StrCat(
+            "the gateway answered with ", slice.name, " ",
+            ShapeToString(slice.shape), ", expected ", part.parameter.name, " ",
+            ShapeToString(part.parameter.shape)));
+      }
       WriteSlice(part.slice, tensor.plan.dtype, slice.offset, slice.values,
                  bytes.data());
     }

@@ -159,7 +159,8 @@ absl::StatusOr<CheckpointFolder> CheckpointFolder::Open(
 }
 
 absl::StatusOr<std::vector<LayerSpec>> CheckpointFolder::Layers() const {
-  absl::string_view prefix;
+  // Where none fits, errors name the likeliest.
+  absl::string_view prefix = description_.prefixes.front();
   // The class that saved the model decides; its first gate tells.
   for (const std::string& candidate : description_.prefixes) {
     const LayerSpec layer = WithPrefix(description_.layers.front(), candidate);

@@ -13,14 +13,18 @@ struct Defaults {
   int64_t first_dense;
 };
 
+// The defaults are those of the family's configuration class.
 absl::StatusOr<GroupLimitSpec> ReadGroupLimit(const ConfigReader& config,
-                                              GroupScore score) {
+                                              GroupScore score,
+                                              int64_t default_groups,
+                                              int64_t default_selected) {
   GroupLimitSpec limit;
   limit.score = score;
   SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_groups,
-                              config.Integer("n_group", 1, 1));
-  SWITCHYARD_ASSIGN_OR_RETURN(const int64_t num_selected,
-                              config.Integer("topk_group", 1, 1));
+                              config.Integer("n_group", 1, default_groups));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const int64_t num_selected,
+      config.Integer("topk_group", 1, default_selected));
   limit.num_groups = static_cast<int32_t>(num_groups);
   limit.num_selected_groups = static_cast<int32_t>(num_selected);
   return limit;
@@ -93,7 +97,7 @@ Layers DeepseekV2(const ConfigReader& config) {
   gate.aux_losses = {{.kind = AuxLossKind::kSequence, .coefficient = 1.0f}};
   if (method == "group_limited_greedy") {
     SWITCHYARD_ASSIGN_OR_RETURN(gate.group_limit,
-                                ReadGroupLimit(config, GroupScore::kMax));
+                                ReadGroupLimit(config, GroupScore::kMax, 1, 1));
   } else if (method != "greedy") {
     return config.Refuse("topk_method", "greedy or group_limited_greedy");
   }
@@ -104,8 +108,8 @@ Layers DeepseekV2(const ConfigReader& config) {
 
 Layers DeepseekV3(const ConfigReader& config) {
   SWITCHYARD_ASSIGN_OR_RETURN(GateSpec gate, ReadBiasedGate(config));
-  SWITCHYARD_ASSIGN_OR_RETURN(gate.group_limit,
-                              ReadGroupLimit(config, GroupScore::kTop2Sum));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      gate.group_limit, ReadGroupLimit(config, GroupScore::kTop2Sum, 8, 4));
   // With one group there is nothing to limit, whatever its experts' number.
   if (gate.group_limit->num_groups == 1) gate.group_limit.reset();
   return ReadLayers(
@@ -115,8 +119,8 @@ Layers DeepseekV3(const ConfigReader& config) {
 
 Layers Glm4Moe(const ConfigReader& config) {
   SWITCHYARD_ASSIGN_OR_RETURN(GateSpec gate, ReadBiasedGate(config));
-  SWITCHYARD_ASSIGN_OR_RETURN(gate.group_limit,
-                              ReadGroupLimit(config, GroupScore::kTop2Sum));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      gate.group_limit, ReadGroupLimit(config, GroupScore::kTop2Sum, 1, 1));
   if (gate.group_limit->num_groups == 1) gate.group_limit.reset();
   return ReadLayers(
       config, gate,

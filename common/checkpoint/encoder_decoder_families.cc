@@ -60,6 +60,8 @@ absl::StatusOr<GateSpec> ReadNllbGate(const ConfigReader& config) {
     return config.Refuse("second_expert_policy", "all, sampling or random");
   }
   // In eval mode every expert's output is scaled by what token dropout keeps.
+  // In training Hugging Face drops elements of the outputs at random instead;
+  // here the factor applies there too.
   SWITCHYARD_ASSIGN_OR_RETURN(const float dropout,
                               config.Number("moe_token_dropout", 0.2f));
   gate.scaling_factor = 1.0f - dropout;

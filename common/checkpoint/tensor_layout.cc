@@ -40,6 +40,7 @@ struct FamilyNames {
   const char* down_or_second;
   // Of the dense branch, whose maps are named as gate_proj, up_proj, down_proj.
   const char* dense_prefix;
+  bool has_expert_biases = false;
 };
 
 constexpr const char* kGate = "gate.weight";
@@ -57,7 +58,7 @@ constexpr FamilyNames kFamilies[] = {
      "gate_proj", "up_proj", "down_proj", "shared_experts."},
     {"gpt_oss", "router.weight", "router.bias", nullptr,
      ExpertLayout::kInterleavedColumns, "experts.", "gate_up_proj",
-     "gate_up_proj", "down_proj", nullptr},
+     "gate_up_proj", "down_proj", nullptr, true},
     {"granitemoe", "router.layer.weight", nullptr, nullptr,
      ExpertLayout::kRowHalves, "", "input_linear.weight", "input_linear.weight",
      "output_linear.weight", nullptr},
@@ -71,7 +72,7 @@ constexpr FamilyNames kFamilies[] = {
      "w1", "w3", "w2", nullptr},
     {"nllb-moe", "router.classifier.weight", "router.classifier.bias", nullptr,
      ExpertLayout::kSeparate, "experts.expert_$.", "fc1", nullptr, "fc2",
-     nullptr},
+     nullptr, true},
     {"olmoe", kGate, nullptr, nullptr, ExpertLayout::kSeparate, kExperts,
      "gate_proj", "up_proj", "down_proj", nullptr},
     {"phimoe", kGate, nullptr, nullptr, ExpertLayout::kSeparate, kExperts, "w1",
@@ -233,7 +234,11 @@ absl::StatusOr<TensorSlice> SliceOf(const LayerSpec& spec,
   const std::string& module = spec.origin->module;
   const bool is_gated = std::holds_alternative<GatedExpertSpec>(spec.expert);
   if (IsRoutedExpert(spec, parameter)) {
-    if (is_gated != (family->up != nullptr)) {
+    const bool is_linear =
+        std::holds_alternative<LinearExpertSpec>(spec.expert);
+    const bool is_bias = absl::EndsWith(parameter.name, "bias");
+    if (is_linear || is_gated != (family->up != nullptr) ||
+        (is_bias && !family->has_expert_biases)) {
       return absl::InvalidArgumentError(
           absl::StrCat("spec.expert: got another kind than the experts of ",
                        family->model_type));

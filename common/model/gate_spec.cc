@@ -75,6 +75,18 @@ absl::Status ValidateNoise(const GateSpec& gate) {
     return RefuseField("gate.second_expert_random", "true",
                        absl::StrCat("false for k = ", gate.k));
   }
+  if (gate.second_expert_random && gate.selection != Selection::kTopK) {
+    return RefuseField("gate.second_expert_random", "true",
+                       "false but with selection TOP_K");
+  }
+  const bool samples =
+      gate.second_expert_sampling ||
+      (gate.k == 1 && gate.noise_policy == NoisePolicy::kRSample);
+  if (samples && gate.score_correction_bias) {
+    return RefuseField("gate.score_correction_bias", "true",
+                       "false where experts are sampled (RSAMPLE, "
+                       "second_expert_sampling)");
+  }
   return absl::OkStatus();
 }
 

@@ -95,7 +95,6 @@ RoutingDecision Gate::Route(ConstMatrix x, const GateInput& input) const {
   }
   router.tokens_per_sequence = input.tokens_per_sequence;
   router.step_expert_counts = input.step_routing.expert_counts;
-  router.step_num_tokens = input.step_routing.num_tokens;
   return RouteTokens(spec_, input.mode, router);
 }
 

@@ -141,7 +141,7 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
   result.microbatch = key.microbatch;
   pass->kept.x = request.x.Clone();
   MutexLock lock(state_mutex_);
-  step_routing_.Add(result.expert_counts, pass->kept.decision.num_tokens);
+  step_routing_.Add(result.expert_counts);
   microbatches_.Open(key.microbatch, std::move(pass->kept));
   return result;
 }

@@ -10,6 +10,7 @@ namespace {
 
 // Keeps CV^2 finite where nothing was chosen, as Tutel's losses.py.
 constexpr double kVarianceFloor = 1e-10;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 struct Term {
   double value = 0;
@@ -173,6 +174,10 @@ Term Importance(const AuxLossInput& input) {
       importance[static_cast<size_t>(expert)] += double{input.weights[entry]};
     }
   }
+  // A broken token counts, its routes dropped or not.
+  for (int64_t token = 0; token < input.scores.num_rows; ++token) {
+    if (std::isnan(input.scores.row(token)[0])) importance[0] = kNan;
+  }
   return SquaredVariation(importance, {0, input.scores.num_rows});
 }
 
@@ -211,6 +216,7 @@ Term ZLoss(const AuxLossInput& input) {
                                       : 1.0f / static_cast<float>(num_used)};
   for (int64_t token = 0; token < all.end; ++token) {
     if (!IsUsed(input, token)) continue;
+    if (std::isnan(input.scores.row(token)[0])) term.value = kNan;
     const float* row = input.logits.row(token);
     const double max = *std::max_element(row, row + input.logits.num_cols);
     double sum = 0;

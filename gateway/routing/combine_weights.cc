@@ -73,6 +73,11 @@ void CombineWeightsBackward(const WeightRule& rule, const TokenChoices& choices,
   if (rule.divides) {
     const float sum = RawWeightSum(rule, choices);
     divisor = WeightDivisor(rule, sum);
+    // All scores are 0, and so are their slopes.
+    if (divisor <= std::numeric_limits<float>::min()) {
+      std::fill(grad_raw_weights.begin(), grad_raw_weights.end(), 0.0f);
+      return;
+    }
     for (size_t r = 0; r < grad_weights.size() && !(sum < rule.floor); ++r) {
       if (choices.kept_ids[r] < 0) continue;
       shared += choices.raw_weights[r] / divisor * rule.scaling_factor *

@@ -291,7 +291,7 @@ TEST(ComposedTrapsTest, ScoresThatAllUnderflowGiveFiniteWeights) {
   spec.gate.normalization_epsilon = 0;
   const RoutingDecision decision = RouteWith(spec, logits, bias);
   EXPECT_THAT(decision.weights, ElementsAre(0.0f, 0.0f));
-  const Tensor dots = Tensor::FromSpan({1, 2}, {1.0f, -1.0f});
+  const Tensor dots = Tensor::FromSpan({1, 2}, {10.0f, -3.0f});
   EXPECT_EQ(FirstNonFinite(
                 LogitsGradient(spec, decision, dots.values(), 1.0f).values()),
             -1);
@@ -304,6 +304,44 @@ TEST(ComposedTrapsTest, TiedGroupsAndExpertsGoToTheLowest) {
   const std::vector<float> bias(8, 0.0f);
   EXPECT_THAT(RouteWith(spec, Tensor::Zeros({1, 8}), bias).expert_ids,
               ElementsAre(0, 1, 2));
+}
+
+// Without a bias a mask of 0 keeps the second choice in the group as well.
+TEST(ComposedTrapsTest, BothChoicesStayInTheSelectedGroups) {
+  LayerSpec spec = testing::TestLayer(2, 4);
+  spec.gate.group_limit =
+      GroupLimitSpec{.num_groups = 2, .mask_with_zero = true};
+  const Tensor logits = Tensor::FromSpan({1, 4}, {3.0f, 0.0f, 2.0f, 1.0f});
+  EXPECT_THAT(RouteWith(spec, logits).expert_ids, ElementsAre(0, 1));
+}
+
+// 0.5 k / selected = 2 of 4 keys: group 1 wins by its two, group 0 by its best.
+TEST(ComposedTrapsTest, AGroupsTopSumIsOfKPerSelectedGroup) {
+  LayerSpec spec = testing::TestLayer(4, 8);
+  spec.gate.rank_by = RankBy::kLogits;
+  spec.gate.k = 2;
+  spec.gate.group_limit = GroupLimitSpec{
+      .num_groups = 2, .num_selected_groups = 1, .score = GroupScore::kTopSum};
+  const Tensor logits = Tensor::FromSpan({1, 8}, {4, 0, 0, 0, 3, 2.5f, -9, -9});
+  EXPECT_THAT(RouteWith(spec, logits).expert_ids, ElementsAre(4, 5));
+}
+
+TEST(ComposedTrapsTest, ABrokenTokensLossesAreNan) {
+  for (const AuxLossKind kind :
+       {AuxLossKind::kSwitch, AuxLossKind::kZ, AuxLossKind::kImportance}) {
+    LayerSpec spec = testing::DroppingLayer(2, 3, 0.5f);
+    spec.gate.aux_losses = {{.kind = kind}};
+    Tensor logits = RandomNormal({6, 3}, 1);
+    logits.row(5)[2] = -std::numeric_limits<float>::infinity();
+    EXPECT_TRUE(std::isnan(RouteWith(spec, logits).aux_loss));
+  }
+}
+
+TEST(ComposedTrapsTest, LargeLogitsDoNotOverflowTheSoftplus) {
+  LayerSpec spec = testing::TestLayer(1, 2);
+  spec.gate.score_function = ScoreFunction::kSqrtSoftplus;
+  const Tensor logits = Tensor::FromSpan({1, 2}, {400.0f, -400.0f});
+  EXPECT_FLOAT_EQ(RouteWith(spec, logits).weights[0], 20.0f);
 }
 
 TEST(ComposedTrapsTest, WhatCannotBeChosenIsRefusedBefore) {
@@ -327,6 +365,18 @@ TEST(ComposedTrapsTest, WhatCannotBeChosenIsRefusedBefore) {
         s.gate.group_limit = GroupLimitSpec{.num_groups = 2};
       },
       "gate.k: got 4, expected at most 3, the experts in the selected groups");
+  expect_refused(
+      [](LayerSpec& s) {
+        s.gate.selection = Selection::kExpertChoice;
+        s.gate.second_expert_random = true;
+      },
+      "second_expert_random: got true, expected false but with selection");
+  expect_refused(
+      [](LayerSpec& s) {
+        s.gate.second_expert_sampling = true;
+        s.gate.score_correction_bias = true;
+      },
+      "score_correction_bias: got true, expected false where experts are");
   expect_refused(
       [](LayerSpec& s) {
         s.gate.selection = Selection::kSparseMixer;
@@ -484,6 +534,37 @@ TEST(ExpertChoiceTest, EveryExpertTakesItsBestTokens) {
                     : std::max<double>(bound, p.row(t)[e]);
     }
     EXPECT_GT(least_taken, most_left);
+  }
+}
+
+TEST(ExpertChoiceTest, TiesGoToTheLowestTokenAndBrokenOnesComeLast) {
+  LayerSpec spec = testing::TestLayer(1, 2);
+  spec.gate.selection = Selection::kExpertChoice;
+  Tensor logits = Tensor::Zeros({4, 2});
+  logits.row(0)[0] = std::numeric_limits<float>::quiet_NaN();
+  const RoutingDecision decision = RouteWith(spec, logits, {}, Mode::kEval);
+  // Two tokens an expert: 1 and 2.
+  EXPECT_EQ(decision.k, 2);
+  EXPECT_THAT(decision.expert_ids, ElementsAre(-1, -1, 0, 1, 0, 1, -1, -1));
+}
+
+TEST(ExpertChoiceTest, ChoosesInEachLocalGroupAndWeighsOverTheChosen) {
+  LayerSpec spec = testing::TestLayer(1, 2);
+  spec.gate.selection = Selection::kExpertChoice;
+  spec.gate.normalization = WeightNormalization::kChosenSoftmax;
+  spec.capacity.local_group_tokens = 2;
+  const Tensor logits = RandomNormal({6, 2}, 3);
+  const RoutingDecision decision = RouteWith(spec, logits, {}, Mode::kEval);
+  EXPECT_THAT(decision.kept_counts, ElementsAre(3, 3));
+  for (size_t t = 0; t < 6; ++t) {
+    double sum = 0;
+    int num_routes = 0;
+    for (size_t r = 0; r < static_cast<size_t>(decision.k); ++r) {
+      const size_t entry = t * static_cast<size_t>(decision.k) + r;
+      num_routes += decision.expert_ids[entry] >= 0;
+      sum += decision.weights[entry];
+    }
+    EXPECT_NEAR(sum, num_routes > 0 ? 1 : 0, 1e-6) << t;
   }
 }
 

@@ -26,8 +26,10 @@ class Ranking {
         keys_(static_cast<size_t>(input.logits.num_cols)),
         candidates_(keys_.size()) {
     if (gate.group_limit.has_value()) {
-      group_limit_.emplace(*gate.group_limit,
-                           static_cast<int32_t>(keys_.size()), gate.k);
+      // Without a bias no score is below 0: masks of 0 and -inf are the same.
+      GroupLimitSpec limit = *gate.group_limit;
+      limit.mask_with_zero &= !input.correction_bias.empty();
+      group_limit_.emplace(limit, static_cast<int32_t>(keys_.size()), gate.k);
     }
   }
 

@@ -96,15 +96,19 @@ void KeepLargestKeys(const GroupRoutes& group, ConstMatrix keys, int32_t k,
   }
 }
 
-void OrderByPriority(absl::Span<const float> raw_weights, int32_t k,
-                     GroupRoutes& group) {
-  const auto best = [raw_weights, k](int64_t token) {
-    const auto begin = raw_weights.begin() + token * k;
-    return *std::max_element(begin, begin + k);
+void OrderByPriority(ConstMatrix scores, GroupRoutes& group) {
+  std::vector<float> best(static_cast<size_t>(group.run.size()));
+  for (int64_t token = group.run.begin; token < group.run.end; ++token) {
+    const float* row = scores.row(token);
+    best[static_cast<size_t>(token - group.run.begin)] =
+        *std::max_element(row, row + scores.num_cols);
+  }
+  const auto best_of = [&best, &group](int64_t token) {
+    return best[static_cast<size_t>(token - group.run.begin)];
   };
-  std::stable_sort(group.tokens.begin(),
-                   group.tokens.begin() + group.num_finite_tokens,
-                   [&best](int64_t a, int64_t b) { return best(a) > best(b); });
+  std::stable_sort(
+      group.tokens.begin(), group.tokens.begin() + group.num_finite_tokens,
+      [&best_of](int64_t a, int64_t b) { return best_of(a) > best_of(b); });
 }
 
 void AssignSlots(const GroupRoutes& group, int32_t k, SlotOrder order,

@@ -36,11 +36,10 @@ GroupRoutes GroupOf(const GateScores& scores, TokenRun run);
 void KeepLargestKeys(const GroupRoutes& group, ConstMatrix keys, int32_t k,
                      std::vector<int32_t>& expert_ids);
 
-// Puts the finite tokens in order of falling best weight: batch-prioritised
-// routing (Riquelme et al., 2021, arXiv 2106.05974). `raw_weights` [tokens *
-// k].
-void OrderByPriority(absl::Span<const float> raw_weights, int32_t k,
-                     GroupRoutes& group);
+// Puts the finite tokens in order of falling best score: batch-prioritised
+// routing (Riquelme et al., 2021, arXiv 2106.05974). `scores` [tokens,
+// num_experts].
+void OrderByPriority(ConstMatrix scores, GroupRoutes& group);
 
 // The order in which an expert's slots are filled.
 enum class SlotOrder {

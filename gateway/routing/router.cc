@@ -27,6 +27,8 @@ struct Batch {
   ConstMatrix logits;
   GateScores scores;
   std::vector<TokenRun> runs;
+  // Empty where the layer takes no mask.
+  const std::vector<bool>& used_tokens;
 };
 
 Tensor AddNoise(ConstMatrix logits, const Tensor& noise) {
@@ -76,10 +78,17 @@ std::vector<float> RawWeights(const Batch& batch,
       std::fill_n(out, k, std::numeric_limits<float>::quiet_NaN());
       continue;
     }
-    const float max = *std::max_element(out, out + k);
+    float max = -std::numeric_limits<float>::infinity();
+    for (int64_t r = 0; r < k; ++r) {
+      if (id(r) >= 0) max = std::max(max, out[r]);
+    }
     double sum = 0;
-    for (int64_t r = 0; r < k; ++r) sum += out[r] = std::exp(out[r] - max);
-    for (int64_t r = 0; r < k; ++r) out[r] /= static_cast<float>(sum);
+    for (int64_t r = 0; r < k; ++r) {
+      if (id(r) >= 0) sum += out[r] = std::exp(out[r] - max);
+    }
+    for (int64_t r = 0; r < k; ++r) {
+      if (id(r) >= 0) out[r] /= static_cast<float>(sum);
+    }
   }
   return raw;
 }
@@ -95,7 +104,7 @@ void ChooseExperts(const Batch& batch, RoutingDecision& decision) {
                  .scores = batch.scores,
                  .correction_bias = batch.input.score_correction_bias,
                  .draws = draws,
-                 .used_tokens = *batch.input.used_tokens});
+                 .used_tokens = batch.used_tokens});
       break;
     case Selection::kSparseMixer: {
       MixedChoices choices = SelectSparseMixer(
@@ -116,10 +125,11 @@ void ChooseExperts(const Batch& batch, RoutingDecision& decision) {
 }
 
 // GShard: the second route stays with probability min(1, 2 w).
-void RefuseSecondRoutes(const Tensor& second_uniform, const WeightRule& rule,
+void RefuseSecondRoutes(const Tensor& second_uniform, WeightRule rule,
                         const RoutingDecision& decision,
                         std::vector<int32_t>& expert_ids) {
   if (second_uniform.num_elements() == 0) return;
+  rule.scaling_factor = 1;
   const std::vector<float> weights =
       CombineWeights(rule, decision.raw_weights, decision.chosen_ids,
                      decision.chosen_ids, decision.k);
@@ -169,7 +179,7 @@ void DropAndSlot(const Batch& batch, std::vector<int32_t> expert_ids,
     decision.capacity = std::max(decision.capacity, group.capacity);
     if (can_drop) DropByKey(batch, group, decision, expert_ids);
     if (gate.drop_policy == DropPolicy::kPriority) {
-      OrderByPriority(decision.raw_weights, decision.k, group);
+      OrderByPriority(batch.scores.values, group);
     }
     groups.push_back(std::move(group));
   }
@@ -193,7 +203,7 @@ void TakeLosses(const Batch& batch, RoutingDecision& decision) {
        .kept_ids = decision.expert_ids,
        .weights = decision.weights,
        .k = decision.k,
-       .used_tokens = *batch.input.used_tokens,
+       .used_tokens = batch.used_tokens,
        .local_groups = batch.runs,
        .tokens_per_sequence = batch.input.tokens_per_sequence,
        .step_expert_counts = batch.input.step_expert_counts});
@@ -231,6 +241,9 @@ void KeepLogits(const Batch& batch, RoutingDecision& decision) {
 RoutingDecision RouteTokens(const LayerSpec& spec, Mode mode,
                             const RouterInput& input) {
   const Tensor& noise = input.draws->gaussian;
+  static const std::vector<bool>& all_used = *new std::vector<bool>;
+  const bool takes_mask =
+      spec.gate.k == 1 && spec.gate.selection == Selection::kTopK;
   const Tensor noisy =
       noise.num_elements() > 0 ? AddNoise(input.logits, noise) : Tensor();
   Batch batch = {
@@ -240,12 +253,13 @@ RoutingDecision RouteTokens(const LayerSpec& spec, Mode mode,
       .logits = noise.num_elements() > 0 ? ConstMatrix(noisy) : input.logits,
       .scores = {},
       .runs = LocalGroups(spec.capacity, input.logits.num_rows,
-                          input.tokens_per_sequence)};
+                          input.tokens_per_sequence),
+      .used_tokens = takes_mask ? *input.used_tokens : all_used};
   batch.scores = ComputeScores(spec.gate.score_function, batch.logits);
 
   RoutingDecision decision;
   decision.num_tokens = batch.logits.num_rows;
-  decision.used_tokens = *input.used_tokens;
+  decision.used_tokens = batch.used_tokens;
   ChooseExperts(batch, decision);
   decision.expert_counts = CountRoutes(decision.chosen_ids, spec.num_experts);
 

@@ -35,8 +35,6 @@ struct RouterInput {
   // [num_experts] routes per expert in the step's earlier microbatches, for
   // AuxLossKind::kGlobalBatch. Empty: there are none.
   absl::Span<const int64_t> step_expert_counts;
-  // Tokens in those.
-  int64_t step_num_tokens = 0;
 };
 
 // Routes a batch. Each token gets k routes, under expert choice any number.

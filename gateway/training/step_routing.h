@@ -14,12 +14,10 @@ namespace switchyard {
 struct StepRouting {
   // [num_experts] routes before dropping; empty: none yet.
   std::vector<int64_t> expert_counts;
-  int64_t num_tokens = 0;
 
-  void Add(absl::Span<const int64_t> counts, int64_t tokens) {
+  void Add(absl::Span<const int64_t> counts) {
     expert_counts.resize(counts.size());
     for (size_t e = 0; e < counts.size(); ++e) expert_counts[e] += counts[e];
-    num_tokens += tokens;
   }
 };
 
