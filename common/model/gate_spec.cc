@@ -80,7 +80,7 @@ absl::Status ValidateNoise(const GateSpec& gate) {
                        "false but with selection TOP_K");
   }
   const bool samples =
-      gate.second_expert_sampling ||
+      (gate.k == 2 && gate.second_expert_sampling) ||
       (gate.k == 1 && gate.noise_policy == NoisePolicy::kRSample);
   if (samples && gate.score_correction_bias) {
     return RefuseField("gate.score_correction_bias", "true",
