@@ -3,9 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
 #include "common/base/status_testing.h"
 #include "common/checkpoint/checkpoint_folder.h"
 #include "common/model/parameters.h"
+#include "common/safetensors/safetensors_testing.h"
 #include "expert_worker/worker_testing.h"
 
 namespace switchyard {
@@ -100,6 +106,64 @@ TEST_F(WorkerImportTest, BadRequestsChangeNothing) {
       StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("'none'")));
 }
 
+TEST_F(WorkerImportTest, AnExpertNamedTwiceIsRefused) {
+  Load("mixtral");
+  request_.expert_ids = {2, 1, 2};
+  EXPECT_THAT(worker_.ImportExperts(request_),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("expert_ids: got 2 twice")));
+}
+
+TEST_F(WorkerImportTest, NoExpertsAreFine) {
+  Load("mixtral");
+  request_.expert_ids.clear();
+  EXPECT_OK(worker_.ImportExperts(request_));
+}
+
+TEST_F(WorkerImportTest, ALayerWithoutOriginIsRefused) {
+  Load("mixtral");
+  ASSERT_OK(worker_.UnloadExperts(spec_.name));
+  spec_.origin.reset();
+  ASSERT_OK(worker_.LoadExperts(
+      {.spec = spec_, .expert_ids = request_.expert_ids, .generation = 1}));
+  EXPECT_THAT(worker_.ImportExperts(request_),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("has no origin")));
+  request_.expert_ids.clear();
+  EXPECT_THAT(worker_.ImportExperts(request_),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("has no origin")));
+}
+
+TEST_F(WorkerImportTest, NumbersThatAreNotFiniteAreRefused) {
+  const testing::TemporaryFolder folder;
+  std::filesystem::copy(absl::StrCat(SWITCHYARD_FAMILIES_DIR, "/olmoe"),
+                        folder.path(),
+                        std::filesystem::copy_options::recursive);
+  std::string bytes = testing::ReadBytes(folder / "model.safetensors");
+  // Bytes that are NaN in every dtype, all over the last tensors.
+  std::fill(bytes.end() - 4096, bytes.end(), '\xff');
+  testing::WriteBytes(folder / "model.safetensors", bytes);
+  Worker worker({.worker_id = "w", .import_root = folder.path()}, Clock::Real(),
+                registry_);
+  ASSERT_OK_AND_ASSIGN(const CheckpointFolder opened,
+                       CheckpointFolder::Open(folder.path()));
+  ASSERT_OK_AND_ASSIGN(std::vector<LayerSpec> layers, opened.Layers());
+  const LayerSpec& spec = layers.back();
+  LoadExpertsRequest load = {.spec = spec, .generation = 1};
+  for (int32_t e = 0; e < spec.num_hosted_experts(); ++e) {
+    load.expert_ids.push_back(e);
+  }
+  ASSERT_OK(worker.LoadExperts(load));
+  EXPECT_THAT(worker.ImportExperts({.layer = spec.name,
+                                    .directory = folder.path(),
+                                    .fingerprint = opened.Fingerprint(),
+                                    .expert_ids = load.expert_ids}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       ::testing::AllOf(HasSubstr("experts."),
+                                        HasSubstr("expected a finite"))));
+}
+
 TEST_F(WorkerImportTest, AnInferenceOnlyLayerRefusesToTrain) {
   Load("mixtral");
   ExpertForwardRequest forward = {.layer = spec_.name,
@@ -118,6 +182,14 @@ TEST_F(WorkerImportTest, AnInferenceOnlyLayerRefusesToTrain) {
                                 .kind = ParameterKind::kGradient})
                   .status(),
               refused);
+  EXPECT_THAT(worker_.WriteExperts({.layer = spec_.name,
+                                    .slices = {},
+                                    .kind = ParameterKind::kGradient}),
+              refused);
+  EXPECT_THAT(worker_.Backward({.layer = spec_.name, .generation = 1}).status(),
+              refused);
+  EXPECT_THAT(worker_.CommitStep({spec_.name, 1, 0}, 0.1f), refused);
+  EXPECT_OK(worker_.AbortStep({spec_.name, 1, 0}));
   EXPECT_OK(worker_.UnloadExperts(spec_.name));
 }
 

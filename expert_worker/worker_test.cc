@@ -7,7 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_testing.h"
+#include "common/model/parameters.h"
+#include "expert_worker/store/stored_tensor.h"
 #include "expert_worker/testing/reference_worker.h"
 #include "expert_worker/worker_testing.h"
 
@@ -45,13 +48,37 @@ void ExpectNear(absl::Span<const float> got, const Doubles& expected) {
 
 struct Kind {
   std::string name;
-  ExpertSpec spec;
+  LayerSpec spec;
 };
+
+constexpr GatedExpertSpec kGated = {.ffn_size = 9, .bias = true};
+constexpr MlpExpertSpec kMlp = {.ffn_size = 7, .activation = Activation::kGelu};
+
+LayerSpec WithBranch(LayerSpec spec, ExpertSpec branch) {
+  spec.dense_branch = DenseBranchSpec{.expert = branch};
+  return spec;
+}
+
+LayerSpec WeighingInputs(LayerSpec spec) {
+  spec.gate.weight_application = WeightApplication::kInput;
+  return spec;
+}
+
+// Weights of the routed experts and of the branch in different dtypes, biases
+// in float32.
+LayerSpec Narrow(LayerSpec spec) {
+  for (const std::string name : {"gate_proj", "up_proj", "down_proj"}) {
+    spec.parameter_dtypes.push_back(
+        {absl::StrCat("experts.*.", name, ".weight"), DType::kBFloat16});
+  }
+  spec.parameter_dtypes.push_back({"dense.fc1.weight", DType::kFloat16});
+  return spec;
+}
 
 class WorkerKindTest : public ::testing::TestWithParam<Kind>,
                        public TestWorker {
  protected:
-  WorkerKindTest() : spec_(SmallLayer(GetParam().spec)), reference_(spec_) {}
+  WorkerKindTest() : spec_(GetParam().spec), reference_(spec_) {}
   void SetUp() override { ASSERT_OK(worker.LoadExperts(LoadAll(spec_))); }
 
   const LayerSpec spec_;
@@ -87,8 +114,10 @@ TEST_P(WorkerKindTest, BackwardMatchesCentralDifferences) {
   ExpectNear(result.grad_x.values(), reference_.GradX(forward, grad_y));
 
   Doubles expected_gradients;
-  for (int32_t id = 0; id < spec_.num_experts; ++id) {
-    for (size_t p = 0; p < reference_.parameters()[0].size(); ++p) {
+  for (int32_t id = 0; id < spec_.num_hosted_experts(); ++id) {
+    const size_t num_parameters =
+        reference_.parameters()[static_cast<size_t>(id)].size();
+    for (size_t p = 0; p < num_parameters; ++p) {
       const Doubles gradient = reference_.GradParameter(
           forward, grad_y, id, static_cast<int32_t>(p));
       expected_gradients.insert(expected_gradients.end(), gradient.begin(),
@@ -99,23 +128,16 @@ TEST_P(WorkerKindTest, BackwardMatchesCentralDifferences) {
              expected_gradients);
 }
 
-TEST_P(WorkerKindTest, RouteDotsAreProductsOfGradYAndExpertOutputs) {
+TEST_P(WorkerKindTest, RouteDotsAreDerivativesByTheWeights) {
   const ExpertForwardRequest forward = TrainForward(spec_, kNumTokens, 1, kKey);
   const ExpertBackwardRequest backward =
       RandomBackward(spec_, kNumTokens, 1, kKey);
   ASSERT_OK(worker.Forward(forward));
   ASSERT_OK_AND_ASSIGN(const ExpertBackwardResult result,
                        worker.Backward(backward));
-  const Doubles outputs = reference_.RouteOutputs(forward);
-  Doubles expected(forward.route_tokens.size(), 0.0);
-  const auto hidden = static_cast<size_t>(spec_.hidden_size);
-  for (size_t route = 0; route < expected.size(); ++route) {
-    for (size_t j = 0; j < hidden; ++j) {
-      expected[route] += outputs[route * hidden + j] *
-                         backward.grad_y.row(forward.route_tokens[route])[j];
-    }
-  }
-  ExpectNear(result.route_dots, expected);
+  ExpectNear(
+      result.route_dots,
+      reference_.GradWeights(forward, ToDoubles(backward.grad_y.values())));
 }
 
 TEST_P(WorkerKindTest, ExactCombineBackwardReturnsEachRouteWeighted) {
@@ -162,11 +184,21 @@ TEST_P(WorkerKindTest, GradientsAccumulateOverMicrobatches) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, WorkerKindTest,
-    ::testing::Values(Kind{"Linear", LinearExpertSpec{}},
-                      Kind{"MlpRelu", MlpExpertSpec{9, Activation::kRelu}},
-                      Kind{"MlpGelu", MlpExpertSpec{9, Activation::kGelu}},
-                      Kind{"MlpGeluTanh",
-                           MlpExpertSpec{9, Activation::kGeluTanh}}),
+    ::testing::Values(
+        Kind{"Linear", SmallLayer(LinearExpertSpec{})},
+        Kind{"MlpRelu", SmallLayer(MlpExpertSpec{9, Activation::kRelu})},
+        Kind{"MlpGelu", SmallLayer(MlpExpertSpec{9, Activation::kGelu})},
+        Kind{"MlpGeluTanh",
+             SmallLayer(MlpExpertSpec{9, Activation::kGeluTanh})},
+        Kind{"Gated", SmallLayer(kGated)},
+        Kind{"WiderBranch", WithBranch(SmallLayer(kMlp), kGated)},
+        Kind{"NarrowerBranch", WithBranch(SmallLayer(kGated), kMlp)},
+        Kind{"BranchAlike",
+             WithBranch(SmallLayer(LinearExpertSpec{}), LinearExpertSpec{})},
+        Kind{"WeighedInputs", WeighingInputs(SmallLayer(kGated))},
+        Kind{"WeighedInputsAndBranch",
+             WeighingInputs(WithBranch(SmallLayer(kGated), kMlp))},
+        Kind{"NarrowDTypes", Narrow(WithBranch(SmallLayer(kGated), kMlp))}),
     [](const auto& instance) { return instance.param.name; });
 
 // Everything that two steps of two microbatches say, and leave behind.
@@ -214,6 +246,69 @@ class WorkerTest : public ::testing::Test, public TestWorker {
  protected:
   const LayerSpec spec_ = SmallLayer();
 };
+
+TEST(WorkerThreadsTest, DoNotShowInABranchOrNarrowDTypesEither) {
+  LayerSpec spec = Narrow(WeighingInputs(WithBranch(SmallLayer(kGated), kMlp)));
+  spec.optimizer = AdamSpec{};
+  const std::vector<float> expected = TrainTwoSteps(spec, 0);
+  ASSERT_FALSE(expected.empty());
+  for (const int num_threads : {1, 4}) {
+    EXPECT_TRUE(TrainTwoSteps(spec, num_threads) == expected)
+        << num_threads << " threads";
+  }
+}
+
+// A step of plain SGD: each parameter less lr times its gradient, the branch's
+// too, in float32 and rounded to its dtype.
+TEST_F(WorkerTest, StepsMoveTheBranchAndKeepDTypes) {
+  const LayerSpec spec = Narrow(WithBranch(SmallLayer(kGated), kMlp));
+  ASSERT_OK(worker.LoadExperts(LoadAll(spec)));
+  const std::vector<float> before =
+      ReadAll(worker, spec, ParameterKind::kValue);
+  ASSERT_OK(worker.Forward(TrainForward(spec, kNumTokens, 1, kKey)));
+  ASSERT_OK(worker.Backward(RandomBackward(spec, kNumTokens, 1, kKey)));
+  const std::vector<float> gradients =
+      ReadAll(worker, spec, ParameterKind::kGradient);
+  ASSERT_OK_AND_ASSIGN(const PrepareStepResult prepared,
+                       worker.PrepareStep(StepOf(spec, 0)));
+  EXPECT_EQ(prepared.experts.back().expert_id, spec.branch_id());
+  EXPECT_GT(prepared.experts.back().squared_norm, 0.0);
+  ASSERT_OK(worker.CommitStep(StepOf(spec, 0), 0.5f));
+  const std::vector<float> after = ReadAll(worker, spec, ParameterKind::kValue);
+  size_t first = 0;
+  for (int32_t id = 0; id < spec.num_hosted_experts(); ++id) {
+    for (const ParameterSpec& parameter : ExpertParameters(spec, id)) {
+      const auto size = static_cast<size_t>(parameter.num_elements());
+      std::vector<float> expected(size);
+      for (size_t i = 0; i < size; ++i) {
+        expected[i] = before[first + i] - 0.5f * gradients[first + i];
+      }
+      StoredTensor rounded(Tensor::FromSpan(parameter.shape, expected),
+                           parameter.dtype);
+      rounded.Read(0, absl::MakeSpan(expected));
+      EXPECT_THAT(absl::MakeSpan(after).subspan(first, size),
+                  ElementsAreArray(expected))
+          << parameter.name;
+      first += size;
+    }
+  }
+}
+
+TEST_F(WorkerTest, TheBranchIsHostedByItsIdAlone) {
+  const LayerSpec spec = WithBranch(SmallLayer(kGated), kMlp);
+  ASSERT_OK(
+      worker.LoadExperts({.spec = spec, .expert_ids = {5}, .generation = 1}));
+  EXPECT_EQ(worker.GetStatus().layers[0].parameter_bytes,
+            (7 * 6 + 7 + 6 * 7 + 6) * 4 * 2);
+  ExpertForwardRequest request = RandomForward(spec, 1, 1);
+  EXPECT_THAT(
+      worker.Forward(request),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not hosted")));
+  request.route_experts = {5, 5, 6};
+  EXPECT_THAT(worker.Forward(request),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("route_experts[2]: got 6, expected 0 to 5")));
+}
 
 TEST_F(WorkerTest, HostsTheSameExpertsWhereverTheyAre) {
   TestWorker other;
@@ -325,6 +420,22 @@ TEST_F(WorkerTest, WorkingMemoryIsBoundedToo) {
               StatusIs(absl::StatusCode::kResourceExhausted,
                        HasSubstr("layer 'x': working memory: got ")));
   EXPECT_OK(small.worker.Forward(RandomForward(spec_, 1, 1)));
+}
+
+TEST_F(WorkerTest, WideningIsCountedAsWorkingMemory) {
+  // Two weights of 4096 elements; one at a time is made in float32.
+  LayerSpec spec = SmallLayer(MlpExpertSpec{128, Activation::kRelu, false});
+  spec.hidden_size = 32;
+  TestWorker small({.num_compute_threads = 0, .max_working_bytes = 24 * 1024});
+  ASSERT_OK(small.worker.LoadExperts(LoadAll(spec)));
+  EXPECT_OK(small.worker.Forward(RandomForward(spec, 1, 1)));
+  ASSERT_OK(small.worker.UnloadExperts(spec.name));
+  spec.parameter_dtypes = {{"experts.*.fc1.weight", DType::kBFloat16},
+                           {"experts.*.fc2.weight", DType::kBFloat16}};
+  ASSERT_OK(small.worker.LoadExperts(LoadAll(spec)));
+  EXPECT_THAT(small.worker.Forward(RandomForward(spec, 1, 1)),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("working memory: got ")));
 }
 
 TEST_F(WorkerTest, WhatIsKeptTooLongIsThrownAway) {

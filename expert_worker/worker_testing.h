@@ -11,14 +11,13 @@
 #include <numeric>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/api/expert_calls.h"
 #include "common/base/clock.h"
 #include "common/model/layer_spec.h"
+#include "common/model/parameters.h"
 #include "expert_worker/testing/random_tensor.h"
 #include "expert_worker/worker.h"
 
@@ -52,13 +51,14 @@ inline LayerSpec SmallLayer(ExpertSpec expert = LinearExpertSpec{}) {
 inline LoadExpertsRequest LoadAll(const LayerSpec& spec) {
   LoadExpertsRequest request = {
       .spec = spec, .expert_ids = {}, .generation = kGeneration};
-  request.expert_ids.resize(static_cast<size_t>(spec.num_experts));
+  request.expert_ids.resize(static_cast<size_t>(spec.num_hosted_experts()));
   std::iota(request.expert_ids.begin(), request.expert_ids.end(), 0);
   return request;
 }
 
 // Tokens with k routes each to different experts, except every seventh, which
-// has none. Eval mode.
+// has none; the others have one to the dense branch too, if there is one. Eval
+// mode.
 inline ExpertForwardRequest RandomForward(const LayerSpec& spec,
                                           int64_t num_tokens, uint64_t seed) {
   ExpertForwardRequest request;
@@ -74,6 +74,10 @@ inline ExpertForwardRequest RandomForward(const LayerSpec& spec,
           (token * token + static_cast<int32_t>(seed) + i) % spec.num_experts);
       request.route_weights.push_back(weights.row(token)[i]);
     }
+    if (!spec.dense_branch.has_value()) continue;
+    request.route_tokens.push_back(token);
+    request.route_experts.push_back(spec.branch_id());
+    request.route_weights.push_back(0.75f);
   }
   return request;
 }
@@ -121,22 +125,10 @@ struct TestWorker {
 // they cannot be read.
 inline std::vector<float> ReadAll(Worker& worker, const LayerSpec& spec,
                                   ParameterKind kind) {
-  const bool linear = std::holds_alternative<LinearExpertSpec>(spec.expert);
-  const std::vector<std::string> suffixes =
-      linear ? std::vector<std::string>{"weight", "bias"}
-             : std::vector<std::string>{"fc1.weight", "fc1.bias", "fc2.weight",
-                                        "fc2.bias"};
-  const int64_t ffn =
-      linear ? 0 : std::get<MlpExpertSpec>(spec.expert).ffn_size;
-  const int64_t hidden = spec.hidden_size;
-  const std::vector<int64_t> sizes =
-      linear ? std::vector<int64_t>{hidden * hidden, hidden}
-             : std::vector<int64_t>{ffn * hidden, ffn, hidden * ffn, hidden};
   ReadExpertsRequest request = {.layer = spec.name, .ranges = {}, .kind = kind};
-  for (int32_t id = 0; id < spec.num_experts; ++id) {
-    for (size_t i = 0; i < suffixes.size(); ++i) {
-      request.ranges.push_back(
-          {absl::StrCat("experts.", id, ".", suffixes[i]), 0, sizes[i]});
+  for (int32_t id = 0; id < spec.num_hosted_experts(); ++id) {
+    for (const ParameterSpec& parameter : ExpertParameters(spec, id)) {
+      request.ranges.push_back({parameter.name, 0, parameter.num_elements()});
     }
   }
   std::vector<float> all;

@@ -33,6 +33,11 @@ absl::StatusOr<std::shared_ptr<const CheckpointFolder>> ImportRoot::Open(
     return absl::PermissionDeniedError(
         "it may not read checkpoints by itself (--import-root is not set)");
   }
+  if (!fs::path(directory).is_absolute()) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("directory: got ", directory.substr(0, 256),
+                     ", expected an absolute path"));
+  }
   SWITCHYARD_ASSIGN_OR_RETURN(const fs::path root, Canonical(root_));
   SWITCHYARD_ASSIGN_OR_RETURN(const fs::path path, Canonical(directory));
   if (!LiesBelow(path, root)) {

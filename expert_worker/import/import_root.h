@@ -20,8 +20,9 @@ class ImportRoot {
   explicit ImportRoot(std::string root) : root_(std::move(root)) {}
 
   // Opens the folder, or the one that was opened last if it is the same.
-  // PERMISSION_DENIED: it does not lie at or below the root, links resolved;
-  // NOT_FOUND: there is none; FAILED_PRECONDITION: its fingerprint is another.
+  // PERMISSION_DENIED: it is not absolute, or does not lie at or below the
+  // root, links resolved; NOT_FOUND: there is none; FAILED_PRECONDITION: its
+  // fingerprint is another.
   absl::StatusOr<std::shared_ptr<const CheckpointFolder>> Open(
       const std::string& directory, uint64_t fingerprint)
       ABSL_LOCKS_EXCLUDED(mutex_);

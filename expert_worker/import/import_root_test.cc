@@ -63,6 +63,13 @@ TEST(ImportRootTest, ASiblingOfTheSamePrefixIsNotBelow) {
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("")));
 }
 
+TEST(ImportRootTest, ARelativePathIsRefused) {
+  const std::string relative = std::filesystem::relative(kMixtral).string();
+  EXPECT_THAT(ImportRoot(kFamilies).Open(relative, 1).status(),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("expected an absolute path")));
+}
+
 TEST(ImportRootTest, AMissingFolderIsNotFound) {
   EXPECT_THAT(
       ImportRoot(kFamilies).Open(absl::StrCat(kFamilies, "/none"), 1).status(),

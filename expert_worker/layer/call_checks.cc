@@ -55,14 +55,19 @@ absl::StatusOr<std::vector<int32_t>> CheckExpertIds(
         CheckExpertId("expert_ids", i, request.expert_ids[i],
                       request.spec.num_hosted_experts()));
   }
-  std::vector<int32_t> rising = request.expert_ids;
-  std::sort(rising.begin(), rising.end());
-  const auto repeated = std::adjacent_find(rising.begin(), rising.end());
-  if (repeated != rising.end()) {
+  return SortExpertIds(request.expert_ids);
+}
+
+absl::StatusOr<std::vector<int32_t>> SortExpertIds(
+    std::vector<int32_t> expert_ids) {
+  std::sort(expert_ids.begin(), expert_ids.end());
+  const auto repeated =
+      std::adjacent_find(expert_ids.begin(), expert_ids.end());
+  if (repeated != expert_ids.end()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "expert_ids: got ", *repeated, " twice, expected each once"));
   }
-  return rising;
+  return expert_ids;
 }
 
 absl::Status CheckForward(const ExpertForwardRequest& request,

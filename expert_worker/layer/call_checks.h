@@ -19,6 +19,10 @@ namespace switchyard {
 absl::StatusOr<std::vector<int32_t>> CheckExpertIds(
     const LoadExpertsRequest& request);
 
+// By rising id; each at most once.
+absl::StatusOr<std::vector<int32_t>> SortExpertIds(
+    std::vector<int32_t> expert_ids);
+
 // INVALID_ARGUMENT, naming the field, unless x is [tokens, hidden_size], the
 // route vectors have one length, route_tokens are rows of x that do not
 // decrease, and route_experts are experts of the layer, the dense branch

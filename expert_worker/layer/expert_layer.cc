@@ -137,12 +137,15 @@ absl::Status ExpertLayer::Import(const CheckpointFolder& folder,
     return absl::FailedPreconditionError(absl::StrCat(
         "layer '", spec_.name, "' has no origin, expected an imported one"));
   }
+  // Experts are written side by side, so none may be there twice.
+  SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<int32_t> rising,
+                              SortExpertIds(expert_ids));
   WriterLock lock(parameters_mutex_);
   SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<int32_t> hosted_idx,
-                              FindHostedExperts(expert_ids));
-  const int64_t scratch_bytes = kImportPieceElements *
-                                static_cast<int64_t>(sizeof(float)) *
-                                (resources_.pool.num_threads() + 1);
+                              FindHostedExperts(rising));
+  const int64_t scratch_bytes =
+      kImportPieceElements * static_cast<int64_t>(sizeof(float)) *
+      MaxTasksAtOnce(resources_.pool, static_cast<int64_t>(hosted_idx.size()));
   SWITCHYARD_ASSIGN_OR_RETURN(
       const ByteReservation working,
       Reserve(resources_.working_budget, scratch_bytes));

@@ -69,8 +69,8 @@ class ExpertLayer {
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
 
   // Reads all parameters of the named experts, each hosted here, from a folder.
-  // INVALID_ARGUMENT for values that are not finite. On error their values are
-  // undefined.
+  // INVALID_ARGUMENT for values that are not finite, after which those of the
+  // named experts are undefined, and for an expert named twice.
   absl::Status Import(const CheckpointFolder& folder,
                       const std::vector<int32_t>& expert_ids)
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);

@@ -5,6 +5,11 @@
 
 #include <vector>
 
+#include "common/model/initialization.h"
+#include "common/model/parameters.h"
+#include "common/optimizer/optimizer.h"
+#include "expert_worker/testing/random_tensor.h"
+
 namespace switchyard {
 namespace {
 
@@ -52,6 +57,36 @@ TEST(StoredExpertTest, UpdatesAreRoundedToTheStoredDType) {
   std::vector<float> values(2);
   expert.Read(ParameterKind::kValue, 0, 0, absl::MakeSpan(values));
   EXPECT_THAT(values, ::testing::ElementsAre(1.0078125f, 1.0f));
+}
+
+// Updates go piece by piece; no piece, nor what its moments were, may show.
+TEST(StoredExpertTest, LargeParametersAreUpdatedAsAWhole) {
+  LayerSpec spec = Bfloat16Layer();
+  spec.hidden_size = 91;
+  spec.expert = LinearExpertSpec{.bias = false};
+  spec.optimizer = AdamSpec{.weight_decay = 0.1f};
+  spec.parameter_dtypes = {{"experts.*.weight", DType::kBFloat16}};
+  const Shape shape = {91, 91};
+  StoredExpert expert(spec, 0);
+  StoredTensor expected(InitialParameter(ExpertParameters(spec, 0)[0], 0),
+                        DType::kBFloat16);
+  OptimizerState state = MakeOptimizerState(spec.optimizer, shape);
+  UpdateScratch scratch = StoredExpert::MakeUpdateScratch(spec.optimizer);
+  for (int64_t step = 1; step <= 3; ++step) {
+    const Tensor gradient =
+        testing::RandomTensor(shape, static_cast<uint64_t>(step));
+    expert.Write(ParameterKind::kGradient, 0, 0, gradient.values());
+    expert.Update(spec.optimizer, 0.01f, step, scratch);
+    Tensor value = Tensor::Zeros(shape);
+    expected.Read(0, value.values());
+    ApplyUpdate(spec.optimizer, 0.01f, step, gradient, value, state);
+    expected.Write(0, value.values());
+  }
+  std::vector<float> got(91 * 91);
+  std::vector<float> want(91 * 91);
+  expert.Read(ParameterKind::kValue, 0, 0, absl::MakeSpan(got));
+  expected.Read(0, absl::MakeSpan(want));
+  EXPECT_EQ(got, want);
 }
 
 }  // namespace

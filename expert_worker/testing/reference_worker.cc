@@ -4,16 +4,36 @@
 
 #include "common/model/initialization.h"
 #include "common/model/parameters.h"
+#include "common/tensor/float_formats.h"
 
 namespace switchyard::testing {
+namespace {
+
+Doubles InitialValues(const ParameterSpec& parameter, uint64_t seed) {
+  Tensor values = InitialParameter(parameter, seed);
+  std::vector<char> bytes(
+      static_cast<size_t>(values.num_elements() * SizeOf(parameter.dtype)));
+  Narrow(values.values(), parameter.dtype, bytes.data());
+  Widen(bytes.data(), parameter.dtype, values.values());
+  return ToDoubles(values.values());
+}
+
+}  // namespace
 
 ReferenceWorker::ReferenceWorker(const LayerSpec& spec) : spec_(spec) {
-  for (int32_t expert_id = 0; expert_id < spec.num_experts; ++expert_id) {
+  for (int32_t expert_id = 0; expert_id < spec.num_hosted_experts();
+       ++expert_id) {
     auto& expert = parameters_.emplace_back();
     for (const ParameterSpec& p : ExpertParameters(spec, expert_id)) {
-      expert.push_back(ToDoubles(InitialParameter(p, spec.seed).values()));
+      expert.push_back(InitialValues(p, spec.seed));
     }
   }
+}
+
+double ReferenceWorker::Weight(const ExpertForwardRequest& request,
+                               size_t route) const {
+  return weights_.empty() ? double{request.route_weights[route]}
+                          : weights_[route];
 }
 
 Doubles ReferenceWorker::Output(const ExpertForwardRequest& request,
@@ -22,10 +42,13 @@ Doubles ReferenceWorker::Output(const ExpertForwardRequest& request,
   const auto token = static_cast<size_t>(request.route_tokens[route]);
   const Doubles all = x_.empty() ? ToDoubles(request.x.values()) : x_;
   const auto first = all.begin() + static_cast<int64_t>(token * hidden);
-  return ReferenceExpert(
-      spec_.expert,
-      parameters_[static_cast<size_t>(request.route_experts[route])],
-      Doubles(first, first + spec_.hidden_size));
+  Doubles input(first, first + spec_.hidden_size);
+  if (spec_.gate.weight_application == WeightApplication::kInput) {
+    for (double& v : input) v *= Weight(request, route);
+  }
+  const int32_t expert_id = request.route_experts[route];
+  return ReferenceExpert(spec_.expert_of(expert_id),
+                         parameters_[static_cast<size_t>(expert_id)], input);
 }
 
 Doubles ReferenceWorker::RouteOutputs(
@@ -44,8 +67,12 @@ Doubles ReferenceWorker::Forward(const ExpertForwardRequest& request) const {
   for (size_t route = 0; route < request.route_tokens.size(); ++route) {
     const Doubles output = Output(request, route);
     const auto token = static_cast<size_t>(request.route_tokens[route]);
+    const double weight =
+        spec_.gate.weight_application == WeightApplication::kInput
+            ? 1.0
+            : Weight(request, route);
     for (size_t j = 0; j < hidden; ++j) {
-      y[token * hidden + j] += double{request.route_weights[route]} * output[j];
+      y[token * hidden + j] += weight * output[j];
     }
   }
   return y;
@@ -82,6 +109,14 @@ Doubles ReferenceWorker::GradX(const ExpertForwardRequest& request,
   x_ = ToDoubles(request.x.values());
   Doubles gradient = Differentiate(x_, request, grad_y);
   x_.clear();
+  return gradient;
+}
+
+Doubles ReferenceWorker::GradWeights(const ExpertForwardRequest& request,
+                                     const Doubles& grad_y) {
+  weights_ = ToDoubles(request.route_weights);
+  Doubles gradient = Differentiate(weights_, request, grad_y);
+  weights_.clear();
   return gradient;
 }
 

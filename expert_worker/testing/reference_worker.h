@@ -15,7 +15,7 @@ namespace switchyard::testing {
 // route after the other. Gradients are central differences.
 class ReferenceWorker {
  public:
-  // Initial parameters.
+  // Initial parameters, rounded to their dtypes.
   explicit ReferenceWorker(const LayerSpec& spec);
 
   // [tokens, hidden_size], flattened.
@@ -25,24 +25,29 @@ class ReferenceWorker {
 
   // d <grad_y, Forward(request)> / d x, flattened.
   Doubles GradX(const ExpertForwardRequest& request, const Doubles& grad_y);
+  // The same with respect to route_weights: [routes].
+  Doubles GradWeights(const ExpertForwardRequest& request,
+                      const Doubles& grad_y);
   // The same for one parameter of an expert.
   Doubles GradParameter(const ExpertForwardRequest& request,
                         const Doubles& grad_y, int32_t expert_id,
                         int32_t parameter_idx);
 
-  // [experts][parameter], flattened.
+  // [hosted experts][parameter], flattened.
   std::vector<std::vector<Doubles>>& parameters() { return parameters_; }
 
  private:
   Doubles Output(const ExpertForwardRequest& request, size_t route) const;
+  double Weight(const ExpertForwardRequest& request, size_t route) const;
   double Loss(const ExpertForwardRequest& request, const Doubles& grad_y) const;
   Doubles Differentiate(Doubles& variables, const ExpertForwardRequest& request,
                         const Doubles& grad_y);
 
   const LayerSpec spec_;
   std::vector<std::vector<Doubles>> parameters_;
-  // Takes the place of request.x where it is differentiated.
+  // Take the place of the request's where they are differentiated.
   Doubles x_;
+  Doubles weights_;
 };
 
 }  // namespace switchyard::testing
