@@ -191,6 +191,10 @@ Term Load(const AuxLossInput& input) {
   LoadThresholds thresholds(input.scores.num_cols, input.gate.k);
   for (int64_t token = 0; token < all.end; ++token) {
     if (!IsUsed(input, token)) continue;
+    if (std::isnan(input.scores.row(token)[0])) {
+      load[0] = kNan;
+      continue;
+    }
     thresholds.SetToken(input.logits.row(token));
     for (size_t e = 0; e < num_experts; ++e) {
       const auto threshold = thresholds.Of(static_cast<int64_t>(e));

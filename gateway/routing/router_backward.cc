@@ -166,6 +166,8 @@ class TokenBackward {
   void AddLoadGradient(int64_t token, size_t term,
                        absl::Span<float> grad_logits) {
     constexpr double kInverseSqrt2Pi = 0.39894228040143267794;
+    // A NaN has no place in a ranking; the row's gradient is NaN anyway.
+    if (std::isnan(decision_.scores.row(token)[0])) return;
     const float* clean = decision_.clean_logits.row(token);
     thresholds_.SetToken(decision_.logits.row(token));
     for (size_t e = 0; e < num_experts_; ++e) {
