@@ -77,3 +77,12 @@ function(switchyard_cc_test)
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT_SECONDS})
 endfunction()
+
+# switchyard_cc_bench(NAME n SRCS s... DEPS d...) makes the benchmark program
+# bench_n, which ./bench.sh knows as n.
+function(switchyard_cc_bench)
+  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(bench_${ARG_NAME} ${ARG_SRCS})
+  target_link_libraries(bench_${ARG_NAME} PRIVATE
+    ${ARG_DEPS} switchyard::bench_harness)
+endfunction()
