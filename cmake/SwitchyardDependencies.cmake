@@ -6,6 +6,9 @@ find_package(absl REQUIRED)
 find_package(prometheus-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(libhwy REQUIRED IMPORTED_TARGET libhwy)
+add_library(switchyard::highway ALIAS PkgConfig::libhwy)
 # Not find_package(dnnl): Debian's configuration asks for OpenCL's headers, which
 # only oneDNN's GPU interface needs.
 find_library(SWITCHYARD_DNNL_LIBRARY NAMES dnnl REQUIRED)

@@ -156,12 +156,13 @@ TEST_F(WorkerBadInputTest, LoadOverTheBudgetIsRefusedBeforeItAllocates) {
               StatusIs(absl::StatusCode::kResourceExhausted,
                        HasSubstr("layer 'huge': parameters: got ")));
 
-  // One linear expert: (36 + 6) elements, with gradients, 4 bytes each.
-  TestWorker small({.max_parameter_bytes = 42 * 8});
+  // One linear expert: a panel of 32 x 6 elements and a bias of 6, with
+  // gradients, 4 bytes each.
+  TestWorker small({.max_parameter_bytes = 198 * 8});
   EXPECT_THAT(small.worker.LoadExperts(LoadAll(spec_)),
               StatusIs(absl::StatusCode::kResourceExhausted,
-                       "layer 'x': parameters: got 1680 bytes, expected at "
-                       "most 336 (0 of 336 bytes are in use)"));
+                       "layer 'x': parameters: got 7920 bytes, expected at "
+                       "most 1584 (0 of 1584 bytes are in use)"));
   const LoadExpertsRequest one = {
       .spec = spec_, .expert_ids = {0}, .generation = 1};
   // The name is free again, and so is memory after unloading.
@@ -266,13 +267,16 @@ TEST_F(WorkerBadInputTest, ReadNamesTheRange) {
 }
 
 TEST_F(WorkerBadInputTest, ReadsAreBoundedInBytes) {
-  TestWorker small({.max_working_bytes = 100});
+  TestWorker small({.max_working_bytes = 300});
   ASSERT_OK(small.worker.LoadExperts(LoadAll(spec_)));
   const ParameterRange bias = {"experts.0.bias", 0, 6};
-  EXPECT_OK(small.worker.ReadExperts({.layer = "x", .ranges = {4, bias}}));
-  EXPECT_THAT(small.worker.ReadExperts({.layer = "x", .ranges = {5, bias}}),
-              StatusIs(absl::StatusCode::kResourceExhausted,
-                       HasSubstr("working memory")));
+  EXPECT_OK(small.worker.ReadExperts(
+      {.layer = "x", .ranges = std::vector<ParameterRange>(12, bias)}));
+  EXPECT_THAT(
+      small.worker.ReadExperts(
+          {.layer = "x", .ranges = std::vector<ParameterRange>(13, bias)}),
+      StatusIs(absl::StatusCode::kResourceExhausted,
+               HasSubstr("working memory")));
 }
 
 TEST_F(WorkerBadInputTest, WriteNamesTheSlice) {

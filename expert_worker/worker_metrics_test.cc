@@ -49,7 +49,7 @@ TEST_F(WorkerMetricsTest, CountsTokensStepsAndBytes) {
   EXPECT_THAT(page, HasSubstr("switchyard_worker_expert_tokens_total{"
                               "expert=\"0\",layer=\"x\"} 0"));
   EXPECT_THAT(page, HasSubstr("switchyard_worker_kept_activation_bytes 728"));
-  EXPECT_THAT(page, HasSubstr("switchyard_worker_parameter_bytes 1680"));
+  EXPECT_THAT(page, HasSubstr("switchyard_worker_parameter_bytes 7920"));
 
   ASSERT_OK(worker.Backward(RandomBackward(spec_, 2, 1, key)));
   ASSERT_OK(worker.PrepareStep(StepOf(spec_, 0)));

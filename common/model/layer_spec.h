@@ -94,6 +94,9 @@ struct LayerSpec {
   // Parameters that are not named are float32.
   std::vector<ParameterDType> parameter_dtypes;
   std::optional<HuggingFaceOrigin> origin;
+  // Workers hold the experts' matrices as int8, with a scale for each output.
+  // Of an inference_only layer.
+  bool int8_weights = false;
 
   // The expert id of the dense branch: one past the routed experts.
   int32_t branch_id() const { return num_experts; }

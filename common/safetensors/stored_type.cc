@@ -72,6 +72,8 @@ StoredType StoredTypeOf(DType dtype) {
       return StoredType::kBF16;
     case DType::kFloat16:
       return StoredType::kF16;
+    case DType::kInt8:
+      return StoredType::kI8;
     case DType::kFloat32:
       break;
   }

@@ -5,11 +5,21 @@
 
 namespace switchyard {
 
-// How an element is stored. Arithmetic is in float32 whatever the dtype.
-enum class DType { kFloat32, kBFloat16, kFloat16 };
+// How an element is stored. Arithmetic is in float32 whatever the dtype. int8
+// is for weights alone, which have a scale for each output beside them.
+enum class DType { kFloat32, kBFloat16, kFloat16, kInt8 };
 
 constexpr int64_t SizeOf(DType dtype) {
-  return dtype == DType::kFloat32 ? 4 : 2;
+  switch (dtype) {
+    case DType::kFloat32:
+      return 4;
+    case DType::kBFloat16:
+    case DType::kFloat16:
+      return 2;
+    case DType::kInt8:
+      return 1;
+  }
+  return 0;
 }
 
 constexpr const char* NameOf(DType dtype) {
@@ -20,6 +30,8 @@ constexpr const char* NameOf(DType dtype) {
       return "bfloat16";
     case DType::kFloat16:
       return "float16";
+    case DType::kInt8:
+      return "int8";
   }
   return "unknown";
 }

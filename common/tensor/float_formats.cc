@@ -1,5 +1,7 @@
 #include "common/tensor/float_formats.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace switchyard {
@@ -30,6 +32,12 @@ void Narrow16(absl::Span<const float> values, char* bytes) {
     const uint16_t bits = kTo(values[i]);
     std::memcpy(bytes + 2 * i, &bits, sizeof(bits));
   }
+}
+
+char ToInt8(float value) {
+  // In this order a NaN becomes a number as well.
+  const float limited = std::max(-127.0f, std::min(value, 127.0f));
+  return static_cast<char>(static_cast<signed char>(std::nearbyint(limited)));
 }
 
 }  // namespace
@@ -83,6 +91,11 @@ void Widen(const char* bytes, DType dtype, absl::Span<float> values) {
     case DType::kFloat16:
       Widen16<FromFloat16>(bytes, values);
       return;
+    case DType::kInt8:
+      for (size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<signed char>(bytes[i]);
+      }
+      return;
   }
 }
 
@@ -97,6 +110,9 @@ void Narrow(absl::Span<const float> values, DType dtype, char* bytes) {
       return;
     case DType::kFloat16:
       Narrow16<ToFloat16>(values, bytes);
+      return;
+    case DType::kInt8:
+      for (size_t i = 0; i < values.size(); ++i) bytes[i] = ToInt8(values[i]);
       return;
   }
 }

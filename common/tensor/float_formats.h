@@ -3,6 +3,9 @@
 // subnormals. A NaN stays a NaN, with its sign and the payload bits that fit.
 // So every 16-bit pattern narrows back to itself. All functions are
 // thread-safe.
+//
+// int8 is the integers from -127 to 127: what is beyond becomes the nearest of
+// them, and NaN one of the two.
 #ifndef SWITCHYARD_COMMON_TENSOR_FLOAT_FORMATS_H_
 #define SWITCHYARD_COMMON_TENSOR_FLOAT_FORMATS_H_
 

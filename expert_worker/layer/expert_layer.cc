@@ -99,6 +99,7 @@ absl::StatusOr<std::vector<ParameterSlice>> ExpertLayer::Read(
     slice.shape = parameter.shape;
     slice.offset = range.offset;
     slice.values.resize(static_cast<size_t>(range.num_elements));
+    MutexLock gradients_lock(store_->gradients_mutex());
     store_->expert(parameter.hosted_idx)
         .Read(request.kind, parameter.idx_in_expert, slice.offset,
               absl::MakeSpan(slice.values));
@@ -176,8 +177,7 @@ absl::StatusOr<ExpertForwardResult> ExpertLayer::Forward(
   SWITCHYARD_ASSIGN_OR_RETURN(
       const ByteReservation working,
       Reserve(resources_.working_budget,
-              ForwardWorkingBytes(kept->batch, *store_, compute_,
-                                  resources_.pool)));
+              ForwardWorkingBytes(kept->batch, compute_, resources_.pool)));
   ExpertForwardResult result;
   result.y =
       RunForward(*store_, compute_, request.x, resources_.pool, kept->batch);
@@ -230,13 +230,12 @@ absl::StatusOr<ExpertBackwardResult> ExpertLayer::Backward(
   SWITCHYARD_ASSIGN_OR_RETURN(
       const ByteReservation working,
       Reserve(resources_.working_budget,
-              BackwardWorkingBytes(kept->batch, *store_, compute_,
-                                   resources_.pool)));
-  if (!resources_.kept.Take(id_, request.key, *kept)) {
-    return NothingKept(request.key);
-  }
-  ExpertBackwardResult result = RunBackward(*store_, compute_, kept->batch,
-                                            request.grad_y, resources_.pool);
+              BackwardWorkingBytes(kept->batch, compute_, resources_.pool)));
+  const std::shared_ptr<KeptBatch> taken =
+      resources_.kept.Take(id_, request.key, *kept);
+  if (taken == nullptr) return NothingKept(request.key);
+  ExpertBackwardResult result = RunBackward(*store_, compute_, request.grad_y,
+                                            resources_.pool, taken->batch);
   result.compute_us = stopwatch.ElapsedUs();
   return result;
 }

@@ -1,11 +1,13 @@
 #include "expert_worker/layer/expert_pass.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "expert_worker/compute/cpu/dot_product.h"
 #include "expert_worker/dispatch/combine.h"
+#include "expert_worker/layer/stage_tasks.h"
 #include "expert_worker/store/scratch_slots.h"
 
 namespace switchyard {
@@ -25,36 +27,78 @@ int64_t NumTokenRows(const ExpertForwardRequest& request,
   return kept ? request.x.rows() : 0;
 }
 
-int64_t NumTasksAtOnce(const RoutedBatch& batch, const ThreadPool& pool) {
-  return MaxTasksAtOnce(pool,
-                        static_cast<int64_t>(batch.order.segments.size()));
+int64_t NumTasksAtOnce(const ThreadPool& pool) {
+  return pool.num_threads() + 1;
 }
 
-// Scratch, result and widened parameters, which both passes need.
-int64_t CommonWorkingFloats(const RoutedBatch& batch, const ExpertStore& store,
+// Scratch and result, which both passes need.
+int64_t CommonWorkingFloats(const RoutedBatch& batch,
                             const LayerCompute& compute,
                             const ThreadPool& pool) {
   const int64_t result_rows =
       batch.exact_combine ? batch.num_routes() : batch.num_tokens;
   return compute.ScratchFloats(batch.num_routes(), batch.num_branch_routes) +
          result_rows * batch.inputs.cols() +
-         NumTasksAtOnce(batch, pool) * store.widening_floats();
+         NumTasksAtOnce(pool) * kProductScratchFloats;
 }
 
-// Calls body(segment, scratch) for each segment in parallel, with
-// store.widening_floats() of scratch.
-void ForEachSegment(
-    const RoutedBatch& batch, const ExpertStore& store, ThreadPool& pool,
-    absl::FunctionRef<void(const ExpertSegment&, absl::Span<float>)> body) {
-  const std::vector<ExpertSegment>& segments = batch.order.segments;
-  ScratchSlots<Tensor> slots(NumTasksAtOnce(batch, pool), [&] {
-    return Tensor::Uninitialized({store.widening_floats()});
+// Scratch for the products of the tasks that run at the same time.
+ScratchSlots<Tensor> MakeProductScratch(const ThreadPool& pool) {
+  return ScratchSlots<Tensor>(NumTasksAtOnce(pool), [] {
+    return Tensor::Uninitialized({kProductScratchFloats});
   });
+}
+
+// Calls body(row) for each row of the batch, in parallel. Some rows a task: few
+// are not worth a thread.
+void ForEachRow(const RoutedBatch& batch, ThreadPool& pool,
+                absl::FunctionRef<void(int64_t)> body) {
+  constexpr int64_t kRowsPerTask = 32;
+  const int64_t num_rows = batch.num_routes();
   pool.ParallelFor(
-      static_cast<int64_t>(segments.size()), [&](int64_t segment_idx) {
-        const ScratchSlots<Tensor>::Loan slot = slots.Take();
-        body(segments[static_cast<size_t>(segment_idx)], (*slot).values());
+      (num_rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
+        const int64_t begin = task * kRowsPerTask;
+        const int64_t end = std::min(begin + kRowsPerTask, num_rows);
+        for (int64_t row = begin; row < end; ++row) body(row);
       });
+}
+
+// Calls body(segment, blocks, product_scratch) for all blocks of a stage of all
+// segments, in parallel; stages_of(compute) are those of an expert. False if no
+// segment has that stage.
+bool RunStage(
+    size_t stage, const RoutedBatch& batch, const ExpertStore& store,
+    const LayerCompute& compute, ThreadPool& pool,
+    absl::FunctionRef<const Stages&(const ExpertCompute&)> stages_of,
+    ScratchSlots<Tensor>& slots,
+    absl::FunctionRef<void(const ExpertSegment&, PanelRange, float*)> body) {
+  const std::vector<ExpertSegment>& segments = batch.order.segments;
+  std::vector<StageWork> works(segments.size());
+  bool any = false;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const Stages& stages =
+        stages_of(compute.of(store.expert(segments[i].hosted_idx).expert_id()));
+    if (stage >= stages.size()) continue;
+    any = true;
+    works[i] = {.num_rows = segments[i].num_rows,
+                .num_blocks = stages[stage].num_blocks,
+                .multiply_adds = stages[stage].multiply_adds};
+  }
+  const std::vector<StageTask> tasks =
+      CutIntoTasks(works, NumTasksAtOnce(pool));
+  const auto run = [&](int64_t task_idx) {
+    const StageTask& task = tasks[static_cast<size_t>(task_idx)];
+    const ScratchSlots<Tensor>::Loan slot = slots.Take();
+    body(segments[static_cast<size_t>(task.work_idx)], task.blocks,
+         (*slot).data());
+  };
+  const auto num_tasks = static_cast<int64_t>(tasks.size());
+  if (WorthSharing(works)) {
+    pool.ParallelFor(num_tasks, run);
+  } else {
+    for (int64_t i = 0; i < num_tasks; ++i) run(i);
+  }
+  return any;
 }
 
 // Where a segment begins in a buffer of RoutedBatch::kept's kind, see
@@ -72,26 +116,24 @@ void Scale(float factor, const float* in, int64_t cols, float* out) {
   for (int64_t j = 0; j < cols; ++j) out[j] = factor * in[j];
 }
 
-void ForwardSegment(const StoredExpert& expert, const LayerCompute& compute,
-                    const Tensor& x, const ExpertSegment& segment,
-                    absl::Span<float> widening, Tensor& scratch,
-                    RoutedBatch& batch) {
-  for (int64_t i = 0; i < segment.num_rows; ++i) {
-    const int64_t row = segment.first_row + i;
-    const auto route =
-        static_cast<size_t>(batch.order.row_routes[static_cast<size_t>(row)]);
+size_t RouteOfRow(const RoutedBatch& batch, int64_t row) {
+  return static_cast<size_t>(batch.order.row_routes[static_cast<size_t>(row)]);
+}
+
+// Rows of x, in the order of the experts.
+void GatherInputs(const Tensor& x, ThreadPool& pool, RoutedBatch& batch) {
+  ForEachRow(batch, pool, [&](int64_t row) {
+    const size_t route = RouteOfRow(batch, row);
     const float weight =
         WeighsInputs(batch) ? batch.route_weights[route] : 1.0f;
     Scale(weight, x.row(batch.route_tokens[route]), x.cols(),
           batch.inputs.row(row));
-  }
-  compute.of(expert.expert_id())
-      .Forward(expert.Values(widening),
-               {.x = ConstMatrix(batch.inputs.row(segment.first_row),
-                                 segment.num_rows, x.cols()),
-                .kept = batch.kept.data() + KeptOffset(compute, segment),
-                .scratch = scratch.data() + ScratchOffset(compute, segment),
-                .y = batch.outputs.row(segment.first_row)});
+  });
+}
+
+ConstMatrix InputsOf(const RoutedBatch& batch, const ExpertSegment& segment) {
+  return ConstMatrix(batch.inputs.row(segment.first_row), segment.num_rows,
+                     batch.inputs.cols());
 }
 
 // What one Backward writes; rows are sorted by expert.
@@ -106,59 +148,100 @@ struct BackwardTensors {
   std::vector<float> route_dots;
 };
 
-// Writes the gradients of a segment's outputs and, where they are weighted, the
-// route dots.
-void StartSegment(const RoutedBatch& batch, const Tensor& grad_y,
-                  const ExpertSegment& segment, BackwardTensors& tensors) {
+// Writes the gradients of the experts' outputs and, where those are weighted,
+// the route dots.
+void StartBackward(const RoutedBatch& batch, const Tensor& grad_y,
+                   ThreadPool& pool, BackwardTensors& tensors) {
   const int64_t hidden_size = grad_y.cols();
-  for (int64_t i = 0; i < segment.num_rows; ++i) {
-    const int64_t row = segment.first_row + i;
-    const auto route =
-        static_cast<size_t>(batch.order.row_routes[static_cast<size_t>(row)]);
+  ForEachRow(batch, pool, [&](int64_t row) {
+    const size_t route = RouteOfRow(batch, row);
     const float* grad = grad_y.row(batch.route_tokens[route]);
     float* grad_output = tensors.grad_outputs.row(row);
     if (WeighsInputs(batch)) {
-      Scale(1.0f, grad, hidden_size, grad_output);
-      continue;
+      return Scale(1.0f, grad, hidden_size, grad_output);
     }
     tensors.route_dots[route] = static_cast<float>(
         DotProduct(grad, batch.outputs.row(row), hidden_size));
     Scale(batch.route_weights[route], grad, hidden_size, grad_output);
-  }
+  });
 }
 
-// Where inputs are weighted: the route dots, and from the gradients of a
-// segment's inputs those of x.
-void FinishSegment(const RoutedBatch& batch, const ExpertSegment& segment,
-                   BackwardTensors& tensors) {
+// Where inputs are weighted: the route dots, and from the gradients of the
+// experts' inputs those of x.
+void FinishBackward(const RoutedBatch& batch, ThreadPool& pool,
+                    BackwardTensors& tensors) {
   const int64_t hidden_size = batch.tokens.cols();
-  for (int64_t i = 0; i < segment.num_rows; ++i) {
-    const int64_t row = segment.first_row + i;
-    const auto route =
-        static_cast<size_t>(batch.order.row_routes[static_cast<size_t>(row)]);
+  ForEachRow(batch, pool, [&](int64_t row) {
+    const size_t route = RouteOfRow(batch, row);
     const float* token = batch.tokens.row(batch.route_tokens[route]);
     float* grad_input = tensors.grad_inputs.row(row);
     tensors.route_dots[route] =
         static_cast<float>(DotProduct(grad_input, token, hidden_size));
     Scale(batch.route_weights[route], grad_input, hidden_size, grad_input);
+  });
+}
+
+void RunBackwardStages(ExpertStore& store, const LayerCompute& compute,
+                       ThreadPool& pool, RoutedBatch& batch,
+                       BackwardTensors& tensors) {
+  ScratchSlots<Tensor> slots = MakeProductScratch(pool);
+  MutexLock lock(store.gradients_mutex());
+  const auto run_blocks = [&](size_t stage, const ExpertSegment& segment,
+                              PanelRange blocks, float* product_scratch) {
+    StoredExpert& expert = store.expert(segment.hosted_idx);
+    compute.of(expert.expert_id())
+        .Backward(static_cast<int>(stage), blocks, expert.Maps(),
+                  {.x = InputsOf(batch, segment),
+                   .kept = batch.kept.data() + KeptOffset(compute, segment),
+                   .grad_y = tensors.grad_outputs.row(segment.first_row),
+                   .scratch =
+                       tensors.scratch.data() + ScratchOffset(compute, segment),
+                   .grad_x = tensors.grad_inputs.row(segment.first_row)},
+                  expert.Gradients(), product_scratch);
+  };
+  for (size_t stage = 0;; ++stage) {
+    const bool ran = RunStage(
+        stage, batch, store, compute, pool,
+        [](const ExpertCompute& c) -> const Stages& {
+          return c.backward_stages();
+        },
+        slots,
+        [&](const ExpertSegment& segment, PanelRange blocks, float* scratch) {
+          run_blocks(stage, segment, blocks, scratch);
+        });
+    if (!ran) return;
   }
 }
 
-void BackwardSegment(StoredExpert& expert, const LayerCompute& compute,
-                     const RoutedBatch& batch, const Tensor& grad_y,
-                     const ExpertSegment& segment, absl::Span<float> widening,
-                     BackwardTensors& tensors) {
-  StartSegment(batch, grad_y, segment, tensors);
-  const int64_t first = segment.first_row;
-  expert.AccumulateGradients(
-      compute.of(expert.expert_id()), expert.Values(widening),
-      {.x = ConstMatrix(batch.inputs.row(first), segment.num_rows,
-                        grad_y.cols()),
-       .kept = batch.kept.data() + KeptOffset(compute, segment),
-       .grad_y = tensors.grad_outputs.row(first),
-       .scratch = tensors.scratch.data() + ScratchOffset(compute, segment),
-       .grad_x = tensors.grad_inputs.row(first)});
-  if (WeighsInputs(batch)) FinishSegment(batch, segment, tensors);
+void RunForwardStages(const ExpertStore& store, const LayerCompute& compute,
+                      ThreadPool& pool, RoutedBatch& batch) {
+  Tensor scratch = Tensor::Uninitialized(
+      {compute.ScratchFloats(batch.num_routes(), batch.num_branch_routes)});
+  ScratchSlots<Tensor> slots = MakeProductScratch(pool);
+  const auto run_blocks = [&](size_t stage, const ExpertSegment& segment,
+                              PanelRange blocks, float* product_scratch) {
+    const StoredExpert& expert = store.expert(segment.hosted_idx);
+    compute.of(expert.expert_id())
+        .Forward(static_cast<int>(stage), blocks, expert.Maps(),
+                 {.x = InputsOf(batch, segment),
+                  .kept = batch.kept.data() + KeptOffset(compute, segment),
+                  .scratch = scratch.data() + ScratchOffset(compute, segment),
+                  .y = batch.outputs.row(segment.first_row)},
+                 product_scratch);
+  };
+  for (size_t stage = 0;; ++stage) {
+    const bool ran = RunStage(
+        stage, batch, store, compute, pool,
+        [](const ExpertCompute& c) -> const Stages& {
+          return c.forward_stages();
+        },
+        slots,
+        [&](const ExpertSegment& segment, PanelRange blocks,
+            float* product_scratch) {
+          run_blocks(stage, segment, blocks, product_scratch);
+        });
+    if (!ran) return;
+  }
 }
 
 }  // namespace
@@ -196,28 +279,23 @@ RoutedBatch MakeRoutedBatch(const ExpertForwardRequest& request,
   return batch;
 }
 
-int64_t ForwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
+int64_t ForwardWorkingBytes(const RoutedBatch& batch,
                             const LayerCompute& compute,
                             const ThreadPool& pool) {
-  return kFloatBytes * CommonWorkingFloats(batch, store, compute, pool);
+  return kFloatBytes * CommonWorkingFloats(batch, compute, pool);
 }
 
-int64_t BackwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
+int64_t BackwardWorkingBytes(const RoutedBatch& batch,
                              const LayerCompute& compute,
                              const ThreadPool& pool) {
-  return kFloatBytes * (CommonWorkingFloats(batch, store, compute, pool) +
+  return kFloatBytes * (CommonWorkingFloats(batch, compute, pool) +
                         batch.num_routes() * (2 * batch.inputs.cols() + 1));
 }
 
 Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
                   const Tensor& x, ThreadPool& pool, RoutedBatch& batch) {
-  Tensor scratch = Tensor::Uninitialized(
-      {compute.ScratchFloats(batch.num_routes(), batch.num_branch_routes)});
-  ForEachSegment(batch, store, pool,
-                 [&](const ExpertSegment& segment, absl::Span<float> widening) {
-                   ForwardSegment(store.expert(segment.hosted_idx), compute, x,
-                                  segment, widening, scratch, batch);
-                 });
+  GatherInputs(x, pool, batch);
+  RunForwardStages(store, compute, pool, batch);
   if (batch.exact_combine) return OrderByRoute(batch, batch.outputs, pool);
   return SumByToken(
       batch, batch.outputs,
@@ -227,8 +305,8 @@ Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
 
 ExpertBackwardResult RunBackward(ExpertStore& store,
                                  const LayerCompute& compute,
-                                 const RoutedBatch& batch, const Tensor& grad_y,
-                                 ThreadPool& pool) {
+                                 const Tensor& grad_y, ThreadPool& pool,
+                                 RoutedBatch& batch) {
   const int64_t num_routes = batch.num_routes();
   const Shape rows_shape = batch.inputs.shape();
   BackwardTensors tensors = {
@@ -237,14 +315,12 @@ ExpertBackwardResult RunBackward(ExpertStore& store,
       .scratch = Tensor::Uninitialized(
           {compute.ScratchFloats(num_routes, batch.num_branch_routes)}),
       .route_dots = std::vector<float>(static_cast<size_t>(num_routes))};
-  ForEachSegment(batch, store, pool,
-                 [&](const ExpertSegment& segment, absl::Span<float> widening) {
-                   BackwardSegment(store.expert(segment.hosted_idx), compute,
-                                   batch, grad_y, segment, widening, tensors);
-                 });
+  StartBackward(batch, grad_y, pool, tensors);
+  RunBackwardStages(store, compute, pool, batch, tensors);
+  if (WeighsInputs(batch)) FinishBackward(batch, pool, tensors);
   ExpertBackwardResult result;
   // The weights are in grad_inputs: of grad_outputs where those are weighted,
-  // of FinishSegment elsewhere.
+  // of FinishBackward elsewhere.
   result.grad_x = batch.exact_combine
                       ? OrderByRoute(batch, tensors.grad_inputs, pool)
                       : SumByToken(batch, tensors.grad_inputs,

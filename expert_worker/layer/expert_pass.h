@@ -1,5 +1,6 @@
 // One batch through the experts of a layer, forward and backward: spread the
-// tokens over the experts, compute expert by expert in parallel, combine. Where
+// tokens over the experts, compute all experts in parallel, cut into tasks of
+// some blocks of one expert's columns (ExpertCompute), combine. Where
 // the routes' weights go is in dispatch/routed_batch.h.
 //
 // Every number is computed by one thread in an order that the request alone
@@ -29,13 +30,11 @@ RoutedBatch MakeRoutedBatch(const ExpertForwardRequest& request,
                             const std::vector<int32_t>& route_hosted_idx,
                             int64_t num_hosted, const LayerCompute& compute);
 
-// Memory that a pass takes beside its RoutedBatch. Experts whose parameters are
-// not all stored as float32 are widened, one per task that runs: `pool` threads
-// and one of the largest that is hosted, at most. Unit: bytes.
-int64_t ForwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
+// Memory that a pass takes beside its RoutedBatch. Unit: bytes.
+int64_t ForwardWorkingBytes(const RoutedBatch& batch,
                             const LayerCompute& compute,
                             const ThreadPool& pool);
-int64_t BackwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
+int64_t BackwardWorkingBytes(const RoutedBatch& batch,
                              const LayerCompute& compute,
                              const ThreadPool& pool);
 
@@ -43,12 +42,13 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch, const ExpertStore& store,
 Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
                   const Tensor& x, ThreadPool& pool, RoutedBatch& batch);
 
-// Adds to the experts' gradients; compute_us is left 0. Each of route_dots is
-// summed in double, as DotProduct, and rounded once.
+// Adds to the experts' gradients, one call at a time, and uses up what was
+// kept; compute_us is left 0. Each of route_dots is summed in double, as
+// DotProduct, and rounded once.
 ExpertBackwardResult RunBackward(ExpertStore& store,
                                  const LayerCompute& compute,
-                                 const RoutedBatch& batch, const Tensor& grad_y,
-                                 ThreadPool& pool);
+                                 const Tensor& grad_y, ThreadPool& pool,
+                                 RoutedBatch& batch);
 
 }  // namespace switchyard
 

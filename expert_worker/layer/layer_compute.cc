@@ -9,8 +9,9 @@ namespace switchyard {
 LayerCompute::LayerCompute(const LayerSpec& spec)
     : weight_application_(spec.gate.weight_application),
       branch_id_(spec.branch_id()),
-      routed_(MakeCpuExpertCompute(spec.expert)),
-      branch_(MakeCpuExpertCompute(spec.expert_of(spec.branch_id()))) {}
+      routed_(MakeCpuExpertCompute(spec.expert, spec.hidden_size)),
+      branch_(MakeCpuExpertCompute(spec.expert_of(spec.branch_id()),
+                                   spec.hidden_size)) {}
 
 int64_t LayerCompute::NumBranchRoutes(
     absl::Span<const int32_t> route_experts) const {

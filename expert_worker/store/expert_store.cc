@@ -4,7 +4,6 @@
 #include <atomic>
 #include <new>
 #include <utility>
-#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -14,35 +13,15 @@
 namespace switchyard {
 namespace {
 
-// Tensors that the optimizer keeps per parameter, as MakeOptimizerState.
-int64_t NumMoments(const OptimizerSpec& optimizer) {
-  const auto* sgd = std::get_if<SgdSpec>(&optimizer);
-  if (sgd == nullptr) return 2;
-  return sgd->momentum != 0 ? 1 : 0;
-}
-
-int64_t ExpertBytes(const LayerSpec& spec, int32_t expert_id) {
-  const int64_t float_copies =
-      spec.inference_only ? 0 : 1 + NumMoments(spec.optimizer);
-  int64_t bytes = 0;
-  for (const ParameterSpec& parameter : ExpertParameters(spec, expert_id)) {
-    bytes += parameter.num_elements() *
-             (SizeOf(parameter.dtype) +
-              float_copies * static_cast<int64_t>(sizeof(float)));
-  }
-  return bytes;
-}
-
 bool HasBranch(const LayerSpec& spec, absl::Span<const int32_t> expert_ids) {
   return spec.dense_branch.has_value() &&
          std::count(expert_ids.begin(), expert_ids.end(), spec.branch_id()) > 0;
 }
 
-// Of the largest parameter that is not float32.
-int64_t LargestNarrow(const LayerSpec& spec, int32_t expert_id) {
+// Of the largest parameter.
+int64_t LargestParameter(const LayerSpec& spec, int32_t expert_id) {
   int64_t largest = 0;
   for (const ParameterSpec& parameter : ExpertParameters(spec, expert_id)) {
-    if (parameter.dtype == DType::kFloat32) continue;
     largest = std::max(largest, parameter.num_elements());
   }
   return largest;
@@ -55,16 +34,16 @@ int64_t ExpertStore::SizeBytes(const LayerSpec& spec,
   const bool branch = HasBranch(spec, expert_ids);
   const int64_t num_routed =
       static_cast<int64_t>(expert_ids.size()) - (branch ? 1 : 0);
-  return num_routed * ExpertBytes(spec, 0) +
-         (branch ? ExpertBytes(spec, spec.branch_id()) : 0);
+  return num_routed * StoredExpert::SizeBytes(spec, 0) +
+         (branch ? StoredExpert::SizeBytes(spec, spec.branch_id()) : 0);
 }
 
 int64_t ExpertStore::MakingBytes(const LayerSpec& spec,
                                  absl::Span<const int32_t> expert_ids,
                                  const ThreadPool& pool) {
-  int64_t largest = LargestNarrow(spec, 0);
+  int64_t largest = LargestParameter(spec, 0);
   if (HasBranch(spec, expert_ids)) {
-    largest = std::max(largest, LargestNarrow(spec, spec.branch_id()));
+    largest = std::max(largest, LargestParameter(spec, spec.branch_id()));
   }
   const auto num_experts = static_cast<int64_t>(expert_ids.size());
   return MaxTasksAtOnce(pool, num_experts) * largest *
@@ -93,10 +72,6 @@ absl::StatusOr<std::unique_ptr<ExpertStore>> ExpertStore::Make(
     return absl::ResourceExhaustedError(absl::StrCat(
         "layer '", spec.name, "': the system has no memory for ",
         SizeBytes(spec, store->expert_ids_), " bytes of parameters"));
-  }
-  for (const auto& expert : store->experts_) {
-    store->widening_floats_ =
-        std::max(store->widening_floats_, expert->widening_floats());
   }
   return store;
 }

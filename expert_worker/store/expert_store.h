@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/base/mutex.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/model/layer_spec.h"
 #include "expert_worker/store/stored_expert.h"
@@ -48,15 +49,16 @@ class ExpertStore {
     return *experts_[static_cast<size_t>(hosted_idx)];
   }
 
-  // The most that an expert here has, see StoredExpert.
-  int64_t widening_floats() const { return widening_floats_; }
+  // To be held by who uses gradients; for who keeps all others out already it
+  // is free.
+  Mutex& gradients_mutex() const { return gradients_mutex_; }
 
  private:
   explicit ExpertStore(std::vector<int32_t> expert_ids);
 
   const std::vector<int32_t> expert_ids_;
   std::vector<std::unique_ptr<StoredExpert>> experts_;
-  int64_t widening_floats_ = 0;
+  mutable Mutex gradients_mutex_;
 };
 
 }  // namespace switchyard

@@ -7,8 +7,7 @@ namespace switchyard {
 // Batches are destroyed after the lock is released: they are large.
 
 void KeptActivations::Put(LayerId layer, const MicrobatchKey& key,
-                          std::shared_ptr<const KeptBatch> batch,
-                          absl::Time now) {
+                          std::shared_ptr<KeptBatch> batch, absl::Time now) {
   MutexLock lock(mutex_);
   Entry& entry = entries_[{layer, key}];
   entry.batch.swap(batch);
@@ -23,15 +22,17 @@ std::shared_ptr<const KeptBatch> KeptActivations::Find(
   return found == entries_.end() ? nullptr : found->second.batch;
 }
 
-bool KeptActivations::Take(LayerId layer, const MicrobatchKey& key,
-                           const KeptBatch& batch) {
+std::shared_ptr<KeptBatch> KeptActivations::Take(LayerId layer,
+                                                 const MicrobatchKey& key,
+                                                 const KeptBatch& batch) {
   MutexLock lock(mutex_);
   const auto found = entries_.find({layer, key});
   if (found == entries_.end() || found->second.batch.get() != &batch) {
-    return false;
+    return nullptr;
   }
+  std::shared_ptr<KeptBatch> taken = std::move(found->second.batch);
   entries_.erase(found);
-  return true;
+  return taken;
 }
 
 void KeptActivations::Drop(LayerId layer, const MicrobatchKey& key) {

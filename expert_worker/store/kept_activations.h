@@ -34,15 +34,16 @@ class KeptActivations {
 
   // Replaces what is kept under that key.
   void Put(LayerId layer, const MicrobatchKey& key,
-           std::shared_ptr<const KeptBatch> batch, absl::Time now)
+           std::shared_ptr<KeptBatch> batch, absl::Time now)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // nullptr if nothing is kept under that key.
   std::shared_ptr<const KeptBatch> Find(LayerId layer,
                                         const MicrobatchKey& key) const
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Takes `batch` out; false if it is not there any more, so that of several
-  // callers who found it one alone gets it.
-  bool Take(LayerId layer, const MicrobatchKey& key, const KeptBatch& batch)
+  // Takes `batch` out; nullptr if it is not there any more, so that of several
+  // callers who found it one alone gets it and may change what is kept in it.
+  std::shared_ptr<KeptBatch> Take(LayerId layer, const MicrobatchKey& key,
+                                  const KeptBatch& batch)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Forgets a key, or all of a layer's.
   void Drop(LayerId layer, const MicrobatchKey& key)
@@ -54,7 +55,7 @@ class KeptActivations {
  private:
   using Key = std::pair<LayerId, MicrobatchKey>;
   struct Entry {
-    std::shared_ptr<const KeptBatch> batch;
+    std::shared_ptr<KeptBatch> batch;
     absl::Time expires;
   };
 

@@ -16,7 +16,7 @@ constexpr MicrobatchKey kSecond = {.step = 4, .microbatch = 1};
 
 class KeptActivationsTest : public ::testing::Test {
  protected:
-  std::shared_ptr<const KeptBatch> Batch() {
+  std::shared_ptr<KeptBatch> Batch() {
     auto batch = std::make_shared<KeptBatch>();
     batch->reservation = *budget_.Reserve(10);
     return batch;
@@ -31,8 +31,8 @@ TEST_F(KeptActivationsTest, GivesABatchToOneTakerOnly) {
   kept_.Put(1, kFirst, Batch(), start_);
   const auto found = kept_.Find(1, kFirst);
   ASSERT_NE(found, nullptr);
-  EXPECT_TRUE(kept_.Take(1, kFirst, *found));
-  EXPECT_FALSE(kept_.Take(1, kFirst, *found));
+  EXPECT_NE(kept_.Take(1, kFirst, *found), nullptr);
+  EXPECT_EQ(kept_.Take(1, kFirst, *found), nullptr);
   EXPECT_EQ(kept_.Find(1, kFirst), nullptr);
 }
 
@@ -50,7 +50,7 @@ TEST_F(KeptActivationsTest, ReplacesABatchUnderTheSameKey) {
   const auto replaced = kept_.Find(1, kFirst);
   kept_.Put(1, kFirst, Batch(), start_);
   EXPECT_NE(kept_.Find(1, kFirst), replaced);
-  EXPECT_FALSE(kept_.Take(1, kFirst, *replaced));
+  EXPECT_EQ(kept_.Take(1, kFirst, *replaced), nullptr);
   EXPECT_NE(kept_.Find(1, kFirst), nullptr);
 }
 

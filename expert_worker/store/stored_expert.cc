@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <variant>
 
 #include "common/model/initialization.h"
 #include "common/model/parameters.h"
@@ -12,14 +13,16 @@ namespace {
 
 // Elements of one piece of an update: 16 KiB a tensor stay in a core's cache.
 constexpr int64_t kUpdateElements = 4096;
-// Widened parameters begin at multiples of so many floats, as those of a Tensor
-// do.
-constexpr int64_t kAlignmentFloats = 16;
+// Tensors that the optimizer keeps per parameter, as MakeOptimizerState.
+int64_t NumMoments(const OptimizerSpec& optimizer) {
+  const auto* sgd = std::get_if<SgdSpec>(&optimizer);
+  if (sgd == nullptr) return 2;
+  return sgd->momentum != 0 ? 1 : 0;
+}
 
-int64_t WideningFloats(const StoredTensor& value) {
-  if (value.dtype() == DType::kFloat32) return 0;
-  return (value.num_elements() + kAlignmentFloats - 1) / kAlignmentFloats *
-         kAlignmentFloats;
+DType StorageDType(const LayerSpec& spec, const ParameterSpec& parameter) {
+  return spec.int8_weights && parameter.shape.size() == 2 ? DType::kInt8
+                                                          : parameter.dtype;
 }
 
 // Copies where there is something: SGD keeps fewer moments than Adam.
@@ -35,40 +38,43 @@ void UpdateByPieces(const OptimizerSpec& optimizer, float learning_rate,
                     int64_t step_number, const Tensor& gradient,
                     StoredTensor& value, OptimizerState& state,
                     UpdateScratch& scratch) {
-  for (int64_t begin = 0; begin < value.num_elements();
-       begin += kUpdateElements) {
-    const int64_t n = std::min(kUpdateElements, value.num_elements() - begin);
+  const int64_t num_stored = value.layout().num_stored();
+  for (int64_t begin = 0; begin < num_stored; begin += kUpdateElements) {
+    const int64_t n = std::min(kUpdateElements, num_stored - begin);
     const auto piece =
         scratch.value.values().subspan(0, static_cast<size_t>(n));
-    value.Read(begin, piece);
+    value.ReadStored(begin, piece);
     CopyPiece(gradient, begin, n, scratch.gradient, 0);
     CopyPiece(state.first_moment, begin, n, scratch.state.first_moment, 0);
     CopyPiece(state.second_moment, begin, n, scratch.state.second_moment, 0);
     ApplyUpdate(optimizer, learning_rate, step_number, scratch.gradient,
                 scratch.value, scratch.state);
-    value.Write(begin, piece);
+    value.WriteStored(begin, piece);
     CopyPiece(scratch.state.first_moment, 0, n, state.first_moment, begin);
     CopyPiece(scratch.state.second_moment, 0, n, state.second_moment, begin);
   }
+}
+
+Shape StoredShape(const StoredTensor& value) {
+  return {value.layout().num_stored()};
 }
 
 }  // namespace
 
 StoredExpert::StoredExpert(const LayerSpec& spec, int32_t expert_id)
     : expert_id_(expert_id) {
-  MutexLock lock(gradient_mutex_);
   for (const ParameterSpec& parameter : ExpertParameters(spec, expert_id)) {
-    values_.emplace_back(InitialParameter(parameter, spec.seed),
-                         parameter.dtype);
+    StoredTensor& value =
+        values_.emplace_back(parameter.shape, StorageDType(spec, parameter));
+    value.Write(0, InitialParameter(parameter, spec.seed).values());
     if (spec.inference_only) continue;
-    gradients_.push_back(Tensor::Zeros(parameter.shape));
+    gradients_.push_back(Tensor::Zeros(StoredShape(value)));
     optimizer_states_.push_back(
-        MakeOptimizerState(spec.optimizer, parameter.shape));
+        MakeOptimizerState(spec.optimizer, StoredShape(value)));
   }
 }
 
 int64_t StoredExpert::size_bytes() const {
-  MutexLock lock(gradient_mutex_);
   int64_t bytes = 0;
   for (const StoredTensor& value : values_) bytes += value.size_bytes();
   for (const Tensor& gradient : gradients_) bytes += gradient.size_bytes();
@@ -78,33 +84,44 @@ int64_t StoredExpert::size_bytes() const {
   return bytes;
 }
 
-int64_t StoredExpert::widening_floats() const {
-  int64_t floats = 0;
-  for (const StoredTensor& value : values_) floats += WideningFloats(value);
-  return floats;
-}
-
-ExpertValues StoredExpert::Values(absl::Span<float> scratch) const {
-  ExpertValues values;
-  for (const StoredTensor& value : values_) {
-    const auto num_floats = static_cast<size_t>(WideningFloats(value));
-    const size_t num_used =
-        num_floats == 0 ? 0 : static_cast<size_t>(value.num_elements());
-    values.push_back(value.Widened(scratch.subspan(0, num_used)));
-    scratch.remove_prefix(num_floats);
+int64_t StoredExpert::SizeBytes(const LayerSpec& spec, int32_t expert_id) {
+  const int64_t float_copies =
+      spec.inference_only ? 0 : 1 + NumMoments(spec.optimizer);
+  int64_t bytes = 0;
+  for (const ParameterSpec& parameter : ExpertParameters(spec, expert_id)) {
+    bytes += StoredTensor::SizeBytes(parameter.shape,
+                                     StorageDType(spec, parameter)) +
+             float_copies *
+                 StoredTensor::SizeBytes(parameter.shape, DType::kFloat32);
   }
-  return values;
+  return bytes;
 }
 
-void StoredExpert::AccumulateGradients(const ExpertCompute& compute,
-                                       const ExpertValues& values,
-                                       const BackwardRows& rows) {
-  MutexLock lock(gradient_mutex_);
-  compute.Backward(values, rows, absl::MakeSpan(gradients_));
+ExpertMaps StoredExpert::Maps() const {
+  ExpertMaps maps;
+  for (const StoredTensor& value : values_) {
+    if (value.layout().in_panels()) {
+      maps.push_back({.weight = value.weight()});
+    } else {
+      maps.back().bias = value.vector();
+    }
+  }
+  return maps;
+}
+
+ExpertGradients StoredExpert::Gradients() {
+  ExpertGradients gradients;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    if (values_[i].layout().in_panels()) {
+      gradients.push_back({.weight = gradients_[i].data()});
+    } else {
+      gradients.back().bias = gradients_[i].data();
+    }
+  }
+  return gradients;
 }
 
 double StoredExpert::SquaredGradientNorm() const {
-  MutexLock lock(gradient_mutex_);
   double squared_norm = 0;
   for (const Tensor& gradient : gradients_) {
     squared_norm +=
@@ -122,7 +139,6 @@ UpdateScratch StoredExpert::MakeUpdateScratch(const OptimizerSpec& optimizer) {
 
 void StoredExpert::Update(const OptimizerSpec& optimizer, float learning_rate,
                           int64_t step_number, UpdateScratch& scratch) {
-  MutexLock lock(gradient_mutex_);
   for (size_t i = 0; i < gradients_.size(); ++i) {
     if (values_[i].dtype() == DType::kFloat32) {
       ApplyUpdate(optimizer, learning_rate, step_number, gradients_[i],
@@ -131,13 +147,11 @@ void StoredExpert::Update(const OptimizerSpec& optimizer, float learning_rate,
       UpdateByPieces(optimizer, learning_rate, step_number, gradients_[i],
                      values_[i], optimizer_states_[i], scratch);
     }
-    std::fill(gradients_[i].values().begin(), gradients_[i].values().end(),
-              0.0f);
   }
+  ZeroGradients();
 }
 
 void StoredExpert::ZeroGradients() {
-  MutexLock lock(gradient_mutex_);
   for (Tensor& gradient : gradients_) {
     std::fill(gradient.values().begin(), gradient.values().end(), 0.0f);
   }
@@ -146,25 +160,29 @@ void StoredExpert::ZeroGradients() {
 void StoredExpert::Read(ParameterKind kind, int32_t parameter_idx,
                         int64_t offset, absl::Span<float> elements) const {
   const auto idx = static_cast<size_t>(parameter_idx);
-  if (kind == ParameterKind::kValue) {
-    values_[idx].Read(offset, elements);
-    return;
-  }
-  MutexLock lock(gradient_mutex_);
-  std::copy_n(gradients_[idx].data() + offset, elements.size(),
-              elements.data());
+  const StoredTensor& value = values_[idx];
+  if (kind == ParameterKind::kValue) return value.Read(offset, elements);
+  value.layout().ForEachRun(
+      offset, static_cast<int64_t>(elements.size()),
+      [&](int64_t done, int64_t stored_idx, int64_t stride, int64_t n) {
+        const float* from = gradients_[idx].data() + stored_idx;
+        float* to = elements.data() + done;
+        for (int64_t i = 0; i < n; ++i) to[i] = from[i * stride];
+      });
 }
 
 void StoredExpert::Write(ParameterKind kind, int32_t parameter_idx,
                          int64_t offset, absl::Span<const float> elements) {
   const auto idx = static_cast<size_t>(parameter_idx);
-  if (kind == ParameterKind::kValue) {
-    values_[idx].Write(offset, elements);
-    return;
-  }
-  MutexLock lock(gradient_mutex_);
-  std::copy_n(elements.data(), elements.size(),
-              gradients_[idx].data() + offset);
+  StoredTensor& value = values_[idx];
+  if (kind == ParameterKind::kValue) return value.Write(offset, elements);
+  value.layout().ForEachRun(
+      offset, static_cast<int64_t>(elements.size()),
+      [&](int64_t done, int64_t stored_idx, int64_t stride, int64_t n) {
+        const float* from = elements.data() + done;
+        float* to = gradients_[idx].data() + stored_idx;
+        for (int64_t i = 0; i < n; ++i) to[i * stride] = from[i];
+      });
 }
 
 }  // namespace switchyard

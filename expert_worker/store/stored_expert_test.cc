@@ -28,18 +28,14 @@ LayerSpec Bfloat16Layer() {
 
 TEST(StoredExpertTest, AnInferenceOnlyExpertHoldsItsValuesAlone) {
   LayerSpec spec = Bfloat16Layer();
-  // 36 values of 2 bytes; their gradients in float32; SGD has no state.
-  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 36 * 2 + 36 * 4);
+  // Panels of 32 outputs with 4, 4 and 3 inputs: 352 values of 2 bytes; their
+  // gradients in float32; SGD has no state.
+  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 352 * 2 + 352 * 4);
   spec.inference_only = true;
-  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 36 * 2);
-}
-
-TEST(StoredExpertTest, OnlyExpertsThatAreNotFloat32NeedScratch) {
-  LayerSpec spec = Bfloat16Layer();
-  // Each of the three parameters begins on a cache line of its own.
-  EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 3 * 16);
-  spec.parameter_dtypes.clear();
-  EXPECT_EQ(StoredExpert(spec, 0).widening_floats(), 0);
+  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 352 * 2);
+  EXPECT_EQ(StoredExpert::SizeBytes(spec, 0), 352 * 2);
+  spec.int8_weights = true;
+  EXPECT_EQ(StoredExpert(spec, 0).size_bytes(), 352 + (3 + 3 + 4) * 4);
 }
 
 // p - lr g is computed in float32 and rounded once.
@@ -68,8 +64,8 @@ TEST(StoredExpertTest, LargeParametersAreUpdatedAsAWhole) {
   spec.parameter_dtypes = {{"experts.*.weight", DType::kBFloat16}};
   const Shape shape = {91, 91};
   StoredExpert expert(spec, 0);
-  StoredTensor expected(InitialParameter(ExpertParameters(spec, 0)[0], 0),
-                        DType::kBFloat16);
+  StoredTensor expected(shape, DType::kBFloat16);
+  expected.Write(0, InitialParameter(ExpertParameters(spec, 0)[0], 0).values());
   OptimizerState state = MakeOptimizerState(spec.optimizer, shape);
   UpdateScratch scratch = StoredExpert::MakeUpdateScratch(spec.optimizer);
   for (int64_t step = 1; step <= 3; ++step) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "expert_worker/testing/reference_expert.h"
 
@@ -21,8 +22,8 @@ class ActivationTest : public ::testing::TestWithParam<Activation> {
   }
   static float Derivative(float x) {
     float grad = 1;
-    MultiplyByDerivative(GetParam(), {&x, 1}, &grad);
-    return grad;
+    ActivateBackward(GetParam(), {&x, 1}, &grad);
+    return x;
   }
 };
 
@@ -43,11 +44,32 @@ TEST_P(ActivationTest, DerivativeMatchesCentralDifferencesInDouble) {
   }
 }
 
-TEST_P(ActivationTest, MultipliesTheGradientThatComesIn) {
-  const float pre[] = {0.5f, 0.5f};
+TEST_P(ActivationTest, BackwardMultipliesTheGradientThatComesIn) {
+  float pre[] = {0.5f, 0.5f};
   float grad[] = {1.0f, -3.0f};
-  MultiplyByDerivative(GetParam(), pre, grad);
-  EXPECT_FLOAT_EQ(grad[1], -3.0f * grad[0]);
+  ActivateBackward(GetParam(), absl::MakeSpan(pre), grad);
+  EXPECT_FLOAT_EQ(pre[1], -3.0f * pre[0]);
+}
+
+TEST_P(ActivationTest, BackwardGivesTheOutputAgainToTheBit) {
+  for (float x = -6.0f; x <= 6.0f; x += 0.0625f) {
+    float pre = x;
+    float grad = 1;
+    ActivateBackward(GetParam(), {&pre, 1}, &grad);
+    EXPECT_EQ(grad, Value(x)) << x;
+  }
+}
+
+// The last elements of an array do not fill a vector.
+TEST_P(ActivationTest, NoElementDependsOnItsPlace) {
+  std::vector<float> pre(37);
+  for (size_t i = 0; i < pre.size(); ++i) {
+    pre[i] = 0.25f * static_cast<float>(i) - 4.0f;
+  }
+  std::vector<float> out(pre.size() + 1, -7.0f);
+  Activate(GetParam(), pre, out.data());
+  for (size_t i = 0; i < pre.size(); ++i) EXPECT_EQ(out[i], Value(pre[i]));
+  EXPECT_EQ(out.back(), -7.0f);
 }
 
 TEST_P(ActivationTest, SaturatesFarFromZero) {
@@ -69,11 +91,11 @@ INSTANTIATE_TEST_SUITE_P(All, ActivationTest,
                                            Activation::kSilu));
 
 TEST(ReluTest, HasDerivativeZeroAtZero) {
-  const float pre[] = {0.0f, -0.0f};
+  float pre[] = {0.0f, -0.0f};
   float grad[] = {1.0f, 1.0f};
-  MultiplyByDerivative(Activation::kRelu, pre, grad);
-  EXPECT_EQ(grad[0], 0.0f);
-  EXPECT_EQ(grad[1], 0.0f);
+  ActivateBackward(Activation::kRelu, absl::MakeSpan(pre), grad);
+  EXPECT_EQ(pre[0], 0.0f);
+  EXPECT_EQ(pre[1], 0.0f);
 }
 
 }  // namespace

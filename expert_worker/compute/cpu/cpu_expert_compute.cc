@@ -9,14 +9,14 @@
 namespace switchyard {
 
 std::unique_ptr<const ExpertCompute> MakeCpuExpertCompute(
-    const ExpertSpec& spec) {
+    const ExpertSpec& spec, int64_t hidden_size) {
   if (const auto* mlp = std::get_if<MlpExpertSpec>(&spec)) {
-    return std::make_unique<MlpExpert>(*mlp);
+    return std::make_unique<MlpExpert>(*mlp, hidden_size);
   }
   if (const auto* gated = std::get_if<GatedExpertSpec>(&spec)) {
-    return std::make_unique<GatedExpert>(*gated);
+    return std::make_unique<GatedExpert>(*gated, hidden_size);
   }
-  return std::make_unique<LinearExpert>(std::get<LinearExpertSpec>(spec));
+  return std::make_unique<LinearExpert>(hidden_size);
 }
 
 }  // namespace switchyard

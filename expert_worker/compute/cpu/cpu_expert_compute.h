@@ -1,6 +1,7 @@
 #ifndef SWITCHYARD_EXPERT_WORKER_COMPUTE_CPU_CPU_EXPERT_COMPUTE_H_
 #define SWITCHYARD_EXPERT_WORKER_COMPUTE_CPU_CPU_EXPERT_COMPUTE_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "common/model/layer_spec.h"
@@ -10,7 +11,7 @@ namespace switchyard {
 
 // The CPU's arithmetic for a kind of expert. `spec` must have passed Validate.
 std::unique_ptr<const ExpertCompute> MakeCpuExpertCompute(
-    const ExpertSpec& spec);
+    const ExpertSpec& spec, int64_t hidden_size);
 
 }  // namespace switchyard
 

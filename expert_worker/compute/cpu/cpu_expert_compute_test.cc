@@ -21,10 +21,11 @@ using testing::RandomTensor;
 using testing::ReferenceExpert;
 using testing::ToDoubles;
 
-constexpr int64_t kHidden = 12;
-constexpr int64_t kFfn = 20;
+// Two blocks each, the second not full.
+constexpr int64_t kHidden = 36;
+constexpr int64_t kFfn = 40;
 constexpr int64_t kNumRows = 7;
-// Float32 sums of up to 20 products of numbers below 1.
+// Float32 sums of up to 40 products of numbers below 1.
 constexpr double kTolerance = 2e-5;
 
 struct Kind {
@@ -35,46 +36,106 @@ struct Kind {
 class CpuExpertComputeTest : public ::testing::TestWithParam<Kind> {
  protected:
   CpuExpertComputeTest()
-      : compute_(MakeCpuExpertCompute(GetParam().spec)),
+      : compute_(MakeCpuExpertCompute(GetParam().spec, kHidden)),
         x_(RandomTensor({kNumRows, kHidden}, 1)),
         grad_y_(RandomTensor({kNumRows, kHidden}, 2)),
         kept_(
             Tensor::Uninitialized({kNumRows, compute_->kept_floats_per_row()})),
         scratch_(Tensor::Uninitialized(
-            {kNumRows, compute_->scratch_floats_per_row()})) {
+            {kNumRows, compute_->scratch_floats_per_row()})),
+        product_scratch_(Tensor::Uninitialized({kProductScratchFloats})) {
     LayerSpec layer;
     layer.hidden_size = kHidden;
     layer.num_experts = 1;
     layer.expert = GetParam().spec;
     for (const ParameterSpec& parameter : ExpertParameters(layer, 0)) {
-      parameters_.push_back(InitialParameter(parameter, 3));
-      gradients_.push_back(Tensor::Zeros(parameter.shape));
-      reference_.push_back(ToDoubles(parameters_.back().values()));
+      const Tensor initial = InitialParameter(parameter, 3);
+      reference_.push_back(ToDoubles(initial.values()));
+      shapes_.push_back(parameter.shape);
+      parameters_.push_back(ToPanels(parameter.shape, initial));
+      gradients_.push_back(Tensor::Zeros(parameters_.back().shape()));
     }
   }
 
-  ExpertValues Values() const {
-    return ExpertValues(parameters_.begin(), parameters_.end());
+  static Tensor ToPanels(const Shape& shape, const Tensor& row_major) {
+    if (shape.size() == 1) return row_major.Clone();
+    Tensor panels = Tensor::Zeros({PanelElements(shape[0], shape[1])});
+    for (int64_t i = 0; i < row_major.num_elements(); ++i) {
+      panels.data()[PanelIndex(i, shape[1])] = row_major.data()[i];
+    }
+    return panels;
+  }
+
+  // Element `idx` of a gradient as a row-major matrix.
+  double Gradient(size_t parameter, size_t idx) const {
+    const Shape& shape = shapes_[parameter];
+    const auto i = static_cast<int64_t>(idx);
+    return gradients_[parameter]
+        .data()[shape.size() == 1 ? i : PanelIndex(i, shape[1])];
+  }
+
+  ExpertMaps Maps() const {
+    ExpertMaps maps;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (shapes_[i].size() == 1) {
+        maps.back().bias = parameters_[i].data();
+      } else {
+        maps.push_back({.weight = {.data = parameters_[i].data(),
+                                   .num_outputs = shapes_[i][0],
+                                   .num_inputs = shapes_[i][1]}});
+      }
+    }
+    return maps;
+  }
+
+  ExpertGradients Gradients() {
+    ExpertGradients gradients;
+    for (size_t i = 0; i < gradients_.size(); ++i) {
+      if (shapes_[i].size() == 1) {
+        gradients.back().bias = gradients_[i].data();
+      } else {
+        gradients.push_back({.weight = gradients_[i].data()});
+      }
+    }
+    return gradients;
+  }
+
+  // All stages; blocks one by one, the last first.
+  void RunForward(const ForwardRows& rows) {
+    const Stages& stages = compute_->forward_stages();
+    for (size_t stage = 0; stage < stages.size(); ++stage) {
+      for (int64_t b = stages[stage].num_blocks - 1; b >= 0; --b) {
+        compute_->Forward(static_cast<int>(stage), {b, 1}, Maps(), rows,
+                          product_scratch_.data());
+      }
+    }
+  }
+
+  // All stages, each at once.
+  void RunBackward(const BackwardRows& rows) {
+    const Stages& stages = compute_->backward_stages();
+    for (size_t stage = 0; stage < stages.size(); ++stage) {
+      compute_->Backward(static_cast<int>(stage), {0, stages[stage].num_blocks},
+                         Maps(), rows, Gradients(), product_scratch_.data());
+    }
   }
 
   Tensor Forward() {
     Tensor y = Tensor::Uninitialized({kNumRows, kHidden});
-    compute_->Forward(Values(), {.x = x_,
-                                 .kept = kept_.data(),
-                                 .scratch = scratch_.data(),
-                                 .y = y.data()});
+    RunForward({.x = x_,
+                .kept = kept_.data(),
+                .scratch = scratch_.data(),
+                .y = y.data()});
     return y;
   }
 
   Tensor Backward() {
     Tensor grad_x = Tensor::Uninitialized({kNumRows, kHidden});
-    compute_->Backward(Values(),
-                       {.x = x_,
-                        .kept = kept_.data(),
-                        .grad_y = grad_y_.data(),
-                        .scratch = scratch_.data(),
-                        .grad_x = grad_x.data()},
-                       absl::MakeSpan(gradients_));
+    RunBackward({.x = x_,
+                 .kept = kept_.data(),
+                 .grad_y = grad_y_.data(),
+                 .scratch = scratch_.data(),
+                 .grad_x = grad_x.data()});
     return grad_x;
   }
 
@@ -108,6 +169,8 @@ class CpuExpertComputeTest : public ::testing::TestWithParam<Kind> {
   const Tensor grad_y_;
   Tensor kept_;
   Tensor scratch_;
+  Tensor product_scratch_;
+  std::vector<Shape> shapes_;
   std::vector<Tensor> parameters_;
   std::vector<Tensor> gradients_;
   std::vector<Doubles> reference_;
@@ -140,8 +203,8 @@ TEST_P(CpuExpertComputeTest, ParameterGradientsMatchCentralDifferences) {
   const Doubles x = ToDoubles(x_.values());
   for (size_t p = 0; p < gradients_.size(); ++p) {
     for (size_t i = 0; i < reference_[p].size(); ++i) {
-      EXPECT_NEAR(gradients_[p].values()[i],
-                  CentralDifference(reference_[p][i], x), kTolerance)
+      EXPECT_NEAR(Gradient(p, i), CentralDifference(reference_[p][i], x),
+                  kTolerance)
           << "parameter " << p << ", element " << i;
     }
   }
@@ -152,6 +215,7 @@ TEST_P(CpuExpertComputeTest, BackwardAddsToTheGradients) {
   Backward();
   std::vector<Doubles> once;
   for (const Tensor& g : gradients_) once.push_back(ToDoubles(g.values()));
+  Forward();
   Backward();
   for (size_t p = 0; p < gradients_.size(); ++p) {
     for (size_t i = 0; i < once[p].size(); ++i) {
@@ -164,17 +228,15 @@ TEST_P(CpuExpertComputeTest, NoRowsLeaveGradientsAsTheyAre) {
   for (Tensor& g : gradients_) g = RandomTensor(g.shape(), 4);
   const std::vector<float> before(gradients_[0].values().begin(),
                                   gradients_[0].values().end());
-  compute_->Forward(Values(), {.x = ConstMatrix(x_.data(), 0, kHidden),
-                               .kept = kept_.data(),
-                               .scratch = scratch_.data(),
-                               .y = nullptr});
-  compute_->Backward(Values(),
-                     {.x = ConstMatrix(x_.data(), 0, kHidden),
-                      .kept = kept_.data(),
-                      .grad_y = grad_y_.data(),
-                      .scratch = scratch_.data(),
-                      .grad_x = nullptr},
-                     absl::MakeSpan(gradients_));
+  RunForward({.x = ConstMatrix(x_.data(), 0, kHidden),
+              .kept = kept_.data(),
+              .scratch = scratch_.data(),
+              .y = nullptr});
+  RunBackward({.x = ConstMatrix(x_.data(), 0, kHidden),
+               .kept = kept_.data(),
+               .grad_y = grad_y_.data(),
+               .scratch = scratch_.data(),
+               .grad_x = nullptr});
   EXPECT_THAT(gradients_[0].values(), ElementsAreArray(before));
 }
 

@@ -2,82 +2,104 @@
 
 #include <cstddef>
 
-#include "common/linalg/gemm.h"
-#include "expert_worker/compute/cpu/bias.h"
 #include "expert_worker/compute/cpu/gated_product.h"
+#include "expert_worker/compute/cpu/linear_map.h"
 
 namespace switchyard {
 namespace {
 
-// Positions of the weights; a bias, if there are any, comes after its weight.
-struct Positions {
-  explicit Positions(const GatedExpertSpec& spec)
-      : up(spec.bias ? 2 : 1), down(2 * up) {}
-
-  const size_t gate = 0;
-  const size_t up;
-  const size_t down;
-};
-
-absl::Span<const float> Elements(ConstMatrix matrix) {
-  return absl::MakeConstSpan(matrix.data,
-                             static_cast<size_t>(matrix.num_elements()));
-}
-
-// y = x W^T + b, with the weight at `position`.
-void Project(const ExpertValues& parameters, size_t position, bool bias,
-             ConstMatrix x, float* y) {
-  GemmNT(x, parameters[position], y);
-  if (bias) AddBias(parameters[position + 1], x.num_rows, y);
-}
-
-void AddProjectionGradient(ConstMatrix grad_y, ConstMatrix x, size_t position,
-                           bool bias, absl::Span<Tensor> gradients) {
-  GemmTN(grad_y, x, gradients[position].data(), Accumulate::kAdd);
-  if (bias) AddBiasGradient(grad_y, gradients[position + 1]);
-}
+// Positions of the maps.
+constexpr size_t kGate = 0;
+constexpr size_t kUp = 1;
+constexpr size_t kDown = 2;
 
 }  // namespace
 
-void GatedExpert::Forward(const ExpertValues& parameters,
-                          const ForwardRows& rows) const {
-  const Positions at(spec_);
+GatedExpert::GatedExpert(const GatedExpertSpec& spec, int64_t hidden_size)
+    : spec_(spec),
+      num_hidden_panels_(NumPanels(hidden_size)),
+      num_ffn_panels_(NumPanels(spec.ffn_size)),
+      forward_stages_({{num_ffn_panels_, 2 * kPanelWidth * hidden_size},
+                       {num_hidden_panels_, kPanelWidth * spec.ffn_size}}),
+      backward_stages_({{num_ffn_panels_, kPanelWidth * hidden_size},
+                        {2 * (num_hidden_panels_ + num_ffn_panels_),
+                         kPanelWidth * spec.ffn_size}}) {}
+
+void GatedExpert::Forward(int stage, PanelRange blocks, const ExpertMaps& maps,
+                          const ForwardRows& rows,
+                          float* product_scratch) const {
   const int64_t num_rows = rows.x.num_rows;
-  const ConstMatrix gate(rows.kept, num_rows, spec_.ffn_size);
-  const ConstMatrix up(rows.kept + gate.num_elements(), num_rows,
-                       spec_.ffn_size);
-  Project(parameters, at.gate, spec_.bias, rows.x, rows.kept);
-  Project(parameters, at.up, spec_.bias, rows.x,
-          rows.kept + gate.num_elements());
-  GatedProduct(spec_, Elements(gate), Elements(up), rows.scratch);
-  Project(parameters, at.down, spec_.bias,
-          ConstMatrix(rows.scratch, num_rows, spec_.ffn_size), rows.y);
+  if (stage == 1) {
+    const ConstMatrix h(rows.scratch, num_rows, spec_.ffn_size);
+    return ApplyMap(maps[kDown], h, blocks, rows.y, product_scratch);
+  }
+  float* gate = rows.kept;
+  float* up = rows.kept + num_rows * spec_.ffn_size;
+  ApplyMap(maps[kGate], rows.x, blocks, gate, product_scratch);
+  ApplyMap(maps[kUp], rows.x, blocks, up, product_scratch);
+  ForEachRowIn(blocks, num_rows, spec_.ffn_size,
+               [&](int64_t offset, int64_t num_columns) {
+                 const auto size = static_cast<size_t>(num_columns);
+                 GatedProduct(spec_, absl::MakeConstSpan(gate + offset, size),
+                              absl::MakeConstSpan(up + offset, size),
+                              rows.scratch + offset);
+               });
 }
 
-void GatedExpert::Backward(const ExpertValues& parameters,
+// Stage 0: through the down projection and h, block by block of ffn_size. Then
+// the scratch is h, and what was kept the gradients of its operands.
+void GatedExpert::Backward(int stage, PanelRange blocks, const ExpertMaps& maps,
                            const BackwardRows& rows,
-                           absl::Span<Tensor> gradients) const {
-  const Positions at(spec_);
+                           const ExpertGradients& gradients,
+                           float* product_scratch) const {
+  if (stage == 1) {
+    return AddGradients(blocks, maps, rows, gradients, product_scratch);
+  }
   const int64_t num_rows = rows.x.num_rows;
   const ConstMatrix grad_y(rows.grad_y, num_rows, rows.x.num_cols);
-  const ConstMatrix gate(rows.kept, num_rows, spec_.ffn_size);
-  const ConstMatrix up(rows.kept + gate.num_elements(), num_rows,
-                       spec_.ffn_size);
+  float* gate = rows.kept;
+  float* up = rows.kept + num_rows * spec_.ffn_size;
+  MultiplyTransposed(grad_y, maps[kDown].weight, blocks, /*accumulate=*/false,
+                     rows.scratch, product_scratch);
+  ForEachRowIn(blocks, num_rows, spec_.ffn_size,
+               [&](int64_t offset, int64_t num_columns) {
+                 const auto size = static_cast<size_t>(num_columns);
+                 GatedProductBackward(
+                     spec_, absl::MakeSpan(gate + offset, size),
+                     absl::MakeSpan(up + offset, size), rows.scratch + offset);
+               });
+}
 
-  // The first half of the scratch is h at first, then the gradient of it, then
-  // that of the gate; the second that of the up projection.
-  float* first = rows.scratch;
-  float* second = rows.scratch + gate.num_elements();
-  const ConstMatrix first_rows(first, num_rows, spec_.ffn_size);
-  const ConstMatrix second_rows(second, num_rows, spec_.ffn_size);
-  GatedProduct(spec_, Elements(gate), Elements(up), first);
-  AddProjectionGradient(grad_y, first_rows, at.down, spec_.bias, gradients);
-  GemmNN(grad_y, parameters[at.down], first);
-  GatedProductGradient(spec_, Elements(gate), Elements(up), first, second);
-  AddProjectionGradient(first_rows, rows.x, at.gate, spec_.bias, gradients);
-  AddProjectionGradient(second_rows, rows.x, at.up, spec_.bias, gradients);
-  GemmNN(first_rows, parameters[at.gate], rows.grad_x);
-  GemmNN(second_rows, parameters[at.up], rows.grad_x, Accumulate::kAdd);
+// Of the down, gate and up projections, then of x. A block of x is two
+// products.
+void GatedExpert::AddGradients(PanelRange blocks, const ExpertMaps& maps,
+                               const BackwardRows& rows,
+                               const ExpertGradients& gradients,
+                               float* product_scratch) const {
+  const int64_t num_rows = rows.x.num_rows;
+  const ConstMatrix grad_y(rows.grad_y, num_rows, rows.x.num_cols);
+  const ConstMatrix h(rows.scratch, num_rows, spec_.ffn_size);
+  const ConstMatrix grad_gate(rows.kept, num_rows, spec_.ffn_size);
+  const ConstMatrix grad_up(rows.kept + num_rows * spec_.ffn_size, num_rows,
+                            spec_.ffn_size);
+  if (const PanelRange panels = TakeBlocks(blocks, num_hidden_panels_);
+      panels.count > 0) {
+    AddMapGradient(grad_y, h, panels, gradients[kDown], product_scratch);
+  }
+  if (const PanelRange panels = TakeBlocks(blocks, num_ffn_panels_);
+      panels.count > 0) {
+    AddMapGradient(grad_gate, rows.x, panels, gradients[kGate],
+                   product_scratch);
+  }
+  if (const PanelRange panels = TakeBlocks(blocks, num_ffn_panels_);
+      panels.count > 0) {
+    AddMapGradient(grad_up, rows.x, panels, gradients[kUp], product_scratch);
+  }
+  if (blocks.count == 0) return;
+  MultiplyTransposed(grad_gate, maps[kGate].weight, blocks,
+                     /*accumulate=*/false, rows.grad_x, product_scratch);
+  MultiplyTransposed(grad_up, maps[kUp].weight, blocks, /*accumulate=*/true,
+                     rows.grad_x, product_scratch);
 }
 
 }  // namespace switchyard

@@ -1,32 +1,33 @@
 #include "expert_worker/compute/cpu/linear_expert.h"
 
-#include <cstddef>
-
-#include "common/linalg/gemm.h"
-#include "expert_worker/compute/cpu/bias.h"
+#include "expert_worker/compute/cpu/linear_map.h"
 
 namespace switchyard {
-namespace {
 
-// Positions of the parameters.
-constexpr size_t kWeight = 0;
-constexpr size_t kBias = 1;
+LinearExpert::LinearExpert(int64_t hidden_size)
+    : num_panels_(NumPanels(hidden_size)),
+      forward_stages_({{num_panels_, kPanelWidth * hidden_size}}),
+      backward_stages_({{2 * num_panels_, kPanelWidth * hidden_size}}) {}
 
-}  // namespace
-
-void LinearExpert::Forward(const ExpertValues& parameters,
-                           const ForwardRows& rows) const {
-  GemmNT(rows.x, parameters[kWeight], rows.y);
-  if (spec_.bias) AddBias(parameters[kBias], rows.x.num_rows, rows.y);
+void LinearExpert::Forward(int /*stage*/, PanelRange blocks,
+                           const ExpertMaps& maps, const ForwardRows& rows,
+                           float* product_scratch) const {
+  ApplyMap(maps[0], rows.x, blocks, rows.y, product_scratch);
 }
 
-void LinearExpert::Backward(const ExpertValues& parameters,
-                            const BackwardRows& rows,
-                            absl::Span<Tensor> gradients) const {
+// The gradient of the weight, then that of x.
+void LinearExpert::Backward(int /*stage*/, PanelRange blocks,
+                            const ExpertMaps& maps, const BackwardRows& rows,
+                            const ExpertGradients& gradients,
+                            float* product_scratch) const {
   const ConstMatrix grad_y(rows.grad_y, rows.x.num_rows, rows.x.num_cols);
-  GemmTN(grad_y, rows.x, gradients[kWeight].data(), Accumulate::kAdd);
-  if (spec_.bias) AddBiasGradient(grad_y, gradients[kBias]);
-  GemmNN(grad_y, parameters[kWeight], rows.grad_x);
+  if (const PanelRange panels = TakeBlocks(blocks, num_panels_);
+      panels.count > 0) {
+    AddMapGradient(grad_y, rows.x, panels, gradients[0], product_scratch);
+  }
+  if (blocks.count == 0) return;
+  MultiplyTransposed(grad_y, maps[0].weight, blocks, /*accumulate=*/false,
+                     rows.grad_x, product_scratch);
 }
 
 }  // namespace switchyard
