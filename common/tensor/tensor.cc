@@ -1,19 +1,17 @@
 #include "common/tensor/tensor.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/tensor/tensor_memory.h"
 
 namespace switchyard {
 namespace {
 
 constexpr int64_t kMaxElements = int64_t{1} << 40;
-constexpr size_t kAlignmentBytes = 64;  // A cache line, an AVX-512 register.
 
 int64_t Product(absl::Span<const int64_t> shape) {
   int64_t product = 1;
@@ -50,17 +48,17 @@ std::string ShapeToString(absl::Span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-void Tensor::Free::operator()(float* data) const { std::free(data); }
+void Tensor::Free::operator()(float* data) const {
+  FreeTensorMemory(data, num_bytes);
+}
 
 Tensor::Tensor(const Shape& shape, bool zero)
-    : shape_(shape), num_elements_(Product(shape)) {
-  const size_t bytes = static_cast<size_t>(num_elements_) * sizeof(float);
-  const size_t rounded =
-      (bytes + kAlignmentBytes) / kAlignmentBytes * kAlignmentBytes;
-  data_.reset(
-      static_cast<float*>(std::aligned_alloc(kAlignmentBytes, rounded)));
-  if (data_ == nullptr) throw std::bad_alloc();
-  if (zero) std::memset(data_.get(), 0, bytes);
+    : shape_(shape),
+      num_elements_(Product(shape)),
+      data_(static_cast<float*>(
+                AllocateTensorMemory(static_cast<size_t>(size_bytes()))),
+            Free{static_cast<size_t>(size_bytes())}) {
+  if (zero) std::memset(data_.get(), 0, static_cast<size_t>(size_bytes()));
 }
 
 Tensor Tensor::FromSpan(const Shape& shape, absl::Span<const float> values) {

@@ -1,6 +1,7 @@
 #ifndef SWITCHYARD_COMMON_TENSOR_TENSOR_H_
 #define SWITCHYARD_COMMON_TENSOR_TENSOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -72,6 +73,7 @@ class Tensor {
  private:
   struct Free {
     void operator()(float* data) const;
+    size_t num_bytes;
   };
   Tensor(const Shape& shape, bool zero);
 
