@@ -67,12 +67,26 @@ void MultiplyTileOf(int64_t num_rows, int64_t depth, const float* a,
   }
 }
 
+// Lines of memory that will be needed in a moment: what is read in pieces of a
+// few KiB is not foreseen by the processor.
+void Prefetch(const void* begin, int64_t num_bytes) {
+  constexpr int64_t kLineBytes = 64;
+  const char* line = static_cast<const char*>(begin);
+  for (int64_t i = 0; i < num_bytes; i += kLineBytes) {
+    __builtin_prefetch(line + i, 0, 2);
+  }
+}
+
 // One packed block of rows times one panel of `depth` inputs; `b` and `c` are
 // those of the block's first tile.
 void MultiplyBlock(int64_t num_rows, int64_t depth, const float* tiles,
                    const void* b, DType dtype, int64_t num_columns, float* c,
                    int64_t c_stride, bool accumulate) {
   for (int64_t row = 0; row < num_rows; row += kTileRows) {
+    const int64_t next_end = std::min(row + 2 * kTileRows, num_rows);
+    for (int64_t next = row + kTileRows; next < next_end; ++next) {
+      Prefetch(c + next * c_stride, kPanelWidth * sizeof(float));
+    }
     MultiplyTileOf(std::min(kTileRows, num_rows - row), depth,
                    tiles + row * depth, b, dtype, num_columns,
                    c + row * c_stride, c_stride, accumulate);
@@ -102,6 +116,8 @@ void PackInputBlock(const PanelWeight& weight, int64_t input, int64_t output,
   ForEachBlock(num_outputs, kPanelWidth, [&](int64_t begin, int64_t) {
     const int64_t first = (output + begin) * weight.num_inputs;
     const void* block = ElementAt(weight, first + input * kPanelWidth);
+    const int64_t block_bytes =
+        kPanelWidth * kPanelWidth * SizeOf(weight.dtype);
     const float* floats = static_cast<const float*>(block);
     if (weight.dtype != DType::kFloat32) {
       Widen(static_cast<const char*>(block), weight.dtype,
@@ -111,6 +127,9 @@ void PackInputBlock(const PanelWeight& weight, int64_t input, int64_t output,
     }
     TransposeBlock(floats, num_inputs, packed + begin * kPanelWidth,
                    kPanelWidth);
+    if (input + kPanelWidth < weight.num_inputs) {
+      Prefetch(static_cast<const char*>(block) + block_bytes, block_bytes);
+    }
   });
 }
 
