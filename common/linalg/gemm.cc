@@ -1,65 +1,75 @@
 #include "common/linalg/gemm.h"
 
-#include <dnnl.h>
-
-#include <cstdio>
-#include <cstdlib>
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 
-// libgomp's; declared here because clang ships no omp.h on Debian.
-extern "C" void omp_set_num_threads(int num_threads);
+#include "common/linalg/panel_kernels.h"
+#include "common/linalg/panel_products.h"
 
 namespace switchyard {
 namespace {
 
-// oneDNN's OpenMP team spins between calls and stalls every other thread of the
-// process: this thread alone computes.
-void UseThisThreadOnly() {
-  thread_local const bool done = [] {
-    omp_set_num_threads(1);
-    return true;
-  }();
-  static_cast<void>(done);
+// b [n, k] as a weight in panels.
+Tensor PanelsOfRows(ConstMatrix b) {
+  Tensor panels =
+      Tensor::Uninitialized({PanelElements(b.num_rows, b.num_cols)});
+  for (int64_t row = 0; row < b.num_rows; row += kPanelWidth) {
+    float* panel = panels.data() + row * b.num_cols;
+    const int64_t num_rows = std::min(kPanelWidth, b.num_rows - row);
+    PackPanelOfRows(b.row(row), b.num_cols, num_rows, b.num_cols, panel);
+  }
+  return panels;
 }
 
-void Gemm(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k,
-          const float* a, int64_t lda, const float* b, int64_t ldb,
-          Accumulate accumulate, float* c) {
-  if (m == 0 || n == 0) return;
-  if (k == 0) {
-    if (accumulate == Accumulate::kOverwrite) {
-      std::memset(c, 0, static_cast<size_t>(m * n) * sizeof(float));
+// b [k, n], transposed, as a weight in panels.
+Tensor PanelsOfColumns(ConstMatrix b) {
+  Tensor panels = Tensor::Zeros({PanelElements(b.num_cols, b.num_rows)});
+  for (int64_t column = 0; column < b.num_cols; column += kPanelWidth) {
+    float* panel = panels.data() + column * b.num_rows;
+    const int64_t num_columns = std::min(kPanelWidth, b.num_cols - column);
+    for (int64_t row = 0; row < b.num_rows; ++row) {
+      std::copy_n(b.row(row) + column, num_columns, panel + row * kPanelWidth);
     }
-    return;
   }
-  UseThisThreadOnly();
-  const float beta = accumulate == Accumulate::kAdd ? 1.0f : 0.0f;
-  const dnnl_status_t status =
-      dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, n);
-  if (status != dnnl_success) {
-    // Sizes are ours and positive, so only memory can be short.
-    std::fprintf(stderr, "dnnl_sgemm(%c%c m=%ld n=%ld k=%ld) failed: %d\n",
-                 trans_a, trans_b, static_cast<long>(m), static_cast<long>(n),
-                 static_cast<long>(k), static_cast<int>(status));
-    std::abort();
-  }
+  return panels;
+}
+
+void Multiply(ConstMatrix a, const Tensor& panels, int64_t num_outputs,
+              Accumulate accumulate, float* c) {
+  Tensor scratch = Tensor::Uninitialized({kProductScratchFloats});
+  MultiplyPanels(a,
+                 {.data = panels.data(),
+                  .num_outputs = num_outputs,
+                  .num_inputs = a.num_cols},
+                 {0, NumPanels(num_outputs)}, accumulate == Accumulate::kAdd, c,
+                 scratch.data());
 }
 
 }  // namespace
 
 void GemmNT(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
-  Gemm('N', 'T', a.num_rows, b.num_rows, a.num_cols, a.data, a.num_cols, b.data,
-       b.num_cols, accumulate, c);
+  Multiply(a, PanelsOfRows(b), b.num_rows, accumulate, c);
 }
 
 void GemmNN(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
-  Gemm('N', 'N', a.num_rows, b.num_cols, a.num_cols, a.data, a.num_cols, b.data,
-       b.num_cols, accumulate, c);
+  Multiply(a, PanelsOfColumns(b), b.num_cols, accumulate, c);
 }
 
 void GemmTN(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
-  Gemm('T', 'N', a.num_cols, b.num_cols, a.num_rows, a.data, a.num_cols, b.data,
-       b.num_cols, accumulate, c);
+  const int64_t m = a.num_cols;
+  const int64_t n = b.num_cols;
+  Tensor panels = Tensor::Zeros({PanelElements(m, n)});
+  Tensor scratch = Tensor::Uninitialized({kProductScratchFloats});
+  AddWeightGradient(a, b, {0, NumPanels(m)}, panels.data(), scratch.data());
+  for (int64_t i = 0; i < m; ++i) {
+    const float* product = panels.data() + PanelIndex(i * n, n);
+    float* c_row = c + i * n;
+    for (int64_t j = 0; j < n; ++j, product += kPanelWidth) {
+      c_row[j] =
+          accumulate == Accumulate::kAdd ? c_row[j] + *product : *product;
+    }
+  }
 }
 
 }  // namespace switchyard

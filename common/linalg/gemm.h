@@ -1,7 +1,9 @@
-// Matrix products in float32, on oneDNN, each on the calling thread alone.
+// Matrix products in float32 of matrices that are all row-major, each on the
+// calling thread alone, by way of panel_products.h: operands are packed first.
 //
-// A result depends on the operands and the sizes only. oneDNN fixes the order
-// of accumulation for a given instruction set; error bound in docs/numerics.md.
+// An element of a result depends on its row and its column alone, not on what
+// else is in the matrices; so a token's logits do not depend on the batch.
+// Error bound in docs/numerics.md. std::bad_alloc where there is no memory.
 #ifndef SWITCHYARD_COMMON_LINALG_GEMM_H_
 #define SWITCHYARD_COMMON_LINALG_GEMM_H_
 

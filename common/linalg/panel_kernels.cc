@@ -234,6 +234,16 @@ void PackTile(const float* rows, int64_t row_stride, int64_t num_rows,
   (rows, row_stride, num_rows, depth, tile, kTileRows);
 }
 
+void PackPanelOfRows(const float* rows, int64_t row_stride, int64_t num_rows,
+                     int64_t depth, float* panel) {
+  HWY_DYNAMIC_DISPATCH(Transpose)
+  (rows, row_stride, num_rows, depth, panel, kPanelWidth);
+  if (num_rows == kPanelWidth) return;
+  for (int64_t k = 0; k < depth; ++k, panel += kPanelWidth) {
+    std::fill(panel + num_rows, panel + kPanelWidth, 0.0f);
+  }
+}
+
 void TransposeBlock(const float* in, int64_t num_rows, float* out,
                     int64_t out_stride) {
   HWY_DYNAMIC_DISPATCH(Transpose)

@@ -28,6 +28,11 @@ void MultiplyTile(int64_t num_rows, int64_t depth, const float* a,
 void PackTile(const float* rows, int64_t row_stride, int64_t num_rows,
               int64_t depth, float* tile);
 
+// panel [depth][kPanelWidth] from rows as PackTile's; what is beyond num_rows
+// becomes 0.
+void PackPanelOfRows(const float* rows, int64_t row_stride, int64_t num_rows,
+                     int64_t depth, float* panel);
+
 // out [kPanelWidth][kPanelWidth], with rows `out_stride` apart, becomes `in`
 // [num_rows][kPanelWidth] transposed; columns beyond num_rows become 0.
 void TransposeBlock(const float* in, int64_t num_rows, float* out,

@@ -161,7 +161,7 @@ void PackPanel(ConstMatrix grad_y, int64_t first_row, int64_t num_rows,
 }  // namespace
 
 void MultiplyPanels(ConstMatrix x, const PanelWeight& weight, PanelRange panels,
-                    float* y, float* scratch) {
+                    bool accumulate, float* y, float* scratch) {
   const int64_t num_inputs = weight.num_inputs;
   const int64_t num_outputs = weight.num_outputs;
   const auto multiply = [&](int64_t row, int64_t num_rows, int64_t input,
@@ -176,7 +176,7 @@ void MultiplyPanels(ConstMatrix x, const PanelWeight& weight, PanelRange panels,
           num_rows, depth, Tiles(scratch),
           ElementAt(weight, output * num_inputs + input * kPanelWidth),
           weight.dtype, num_columns, y_block, num_outputs,
-          /*accumulate=*/input > 0);
+          accumulate || input > 0);
       if (last && weight.dtype == DType::kInt8) {
         ScaleColumns(weight.output_scales + output, num_rows, num_columns,
                      y_block, num_outputs);

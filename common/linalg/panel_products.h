@@ -38,9 +38,10 @@ struct PanelRange {
 // Working memory of one product. Unit: floats, aligned to 64 bytes.
 inline constexpr int64_t kProductScratchFloats = 192 * 512 + 2 * 512 * 32;
 
-// The range's columns of y = x W^T.
+// The range's columns of y = x W^T, or where `accumulate`, which is not for
+// int8, of y += x W^T.
 void MultiplyPanels(ConstMatrix x, const PanelWeight& weight, PanelRange panels,
-                    float* y, float* scratch);
+                    bool accumulate, float* y, float* scratch);
 
 // The range's columns of grad_x = grad_y W, or where `accumulate` of
 // grad_x += grad_y W. Not for int8.

@@ -4,7 +4,8 @@ namespace switchyard {
 
 void ApplyMap(const LinearMap& map, ConstMatrix x, PanelRange outputs, float* y,
               float* product_scratch) {
-  MultiplyPanels(x, map.weight, outputs, y, product_scratch);
+  MultiplyPanels(x, map.weight, outputs, /*accumulate=*/false, y,
+                 product_scratch);
   if (map.bias == nullptr) return;
   const float* bias = map.bias + outputs.first * kPanelWidth;
   ForEachRowIn(outputs, x.num_rows, map.weight.num_outputs,
