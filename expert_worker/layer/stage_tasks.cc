@@ -7,7 +7,7 @@ namespace {
 
 // A task takes about 20 us at least, ten times what it costs to hand it out.
 constexpr int64_t kMinTaskCost = int64_t{1} << 20;
-constexpr int64_t kTasksPerThread = 6;
+constexpr int64_t kTasksPerThread = 12;
 // A task packs all rows of its left operand: a cost of which a block should
 // bear little.
 constexpr int64_t kMinBlocks = 4;
