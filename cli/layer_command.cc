@@ -207,6 +207,9 @@ void AddImport(CLI::App& layer, const std::shared_ptr<LayerFlags>& flags,
       ->type_name("PREFIX");
   import.add_flag("--trainable", options->trainable,
                   "Keep gradients and optimizer state too");
+  import.add_flag(
+      "--int8", options->int8_weights,
+      "Hold the experts' matrices as int8, a scale for each output");
   import
       .add_option("--ep-size", options->ep_size,
                   "Workers that the experts are spread over; 0: all")

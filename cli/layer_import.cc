@@ -43,6 +43,7 @@ absl::StatusOr<std::vector<LayerSpec>> ChooseLayers(
     if (!MatchesGlob(options.layers, spec.name)) continue;
     spec.name = absl::StrCat(options.name_prefix, spec.name);
     spec.inference_only = !options.trainable;
+    spec.int8_weights = options.int8_weights;
     spec.ep_size = options.ep_size;
     spec.exact_combine = options.exact_combine;
     SWITCHYARD_RETURN_IF_ERROR(Validate(spec));
@@ -128,14 +129,18 @@ class LayerLoader {
     for (const ParameterSpec& parameter : parameters) {
       const int64_t num_elements = parameter.num_elements();
       for (int64_t offset = 0; offset < num_elements;) {
+        // Whole rows, as int8_weights wants them.
+        const int64_t row = parameter.row_elements();
         const int64_t room = (kMaxBytesPerWrite - pending_bytes_) /
-                             static_cast<int64_t>(sizeof(float));
-        const int64_t num_read = std::min(room, num_elements - offset);
+                             static_cast<int64_t>(sizeof(float)) / row * row;
+        if (room == 0 && pending_bytes_ > 0) {
+          SWITCHYARD_RETURN_IF_ERROR(Flush());
+          continue;
+        }
+        const int64_t num_read =
+            std::min(std::max(room, row), num_elements - offset);
         SWITCHYARD_RETURN_IF_ERROR(Read(parameter, offset, num_read));
         offset += num_read;
-        if (pending_bytes_ >= kMaxBytesPerWrite) {
-          SWITCHYARD_RETURN_IF_ERROR(Flush());
-        }
       }
     }
     return Flush();

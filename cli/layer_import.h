@@ -19,6 +19,8 @@ struct LayerImportOptions {
   std::string name_prefix;
   // Layers that train; otherwise they are inference_only.
   bool trainable = false;
+  // Workers round the experts' matrices to int8. Not with trainable.
+  bool int8_weights = false;
   int32_t ep_size = 0;
   bool exact_combine = false;
 };

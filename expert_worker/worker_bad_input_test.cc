@@ -307,6 +307,21 @@ TEST_F(WorkerBadInputTest, WriteNamesTheSlice) {
     EXPECT_THAT(worker.WriteExperts({.layer = "x", .slices = {c.slice}}),
                 StatusIs(c.code, c.message));
   }
+  LayerSpec int8 = spec_;
+  int8.name = "int8";
+  int8.inference_only = true;
+  int8.int8_weights = true;
+  ASSERT_OK(worker.LoadExperts(LoadAll(int8)));
+  EXPECT_THAT(
+      worker.WriteExperts(
+          {.layer = "int8",
+           .slices = {{"experts.0.weight", {6, 6}, 6, {1, 2, 3, 4, 5}}}}),
+      StatusIs(kInvalid,
+               "experts.0.weight: got 5 elements from 6 on, expected whole "
+               "rows of 6, as the layer has int8_weights"));
+  EXPECT_OK(worker.WriteExperts(
+      {.layer = "int8",
+       .slices = {{"experts.0.weight", {6, 6}, 6, {1, 2, 3, 4, 5, 6}}}}));
 }
 
 }  // namespace

@@ -150,6 +150,10 @@ absl::Status Validate(const LayerSpec& spec) {
   SWITCHYARD_RETURN_IF_ERROR(ValidateDenseBranch(spec));
   SWITCHYARD_RETURN_IF_ERROR(ValidateParameterDTypes(spec));
   SWITCHYARD_RETURN_IF_ERROR(ValidateOrigin(spec));
+  if (spec.int8_weights && !spec.inference_only) {
+    return RefuseField("int8_weights", "true for a layer that trains",
+                       "inference_only beside it");
+  }
   return CheckRange("ep_size", spec.ep_size, 0, spec.num_experts);
 }
 

@@ -56,6 +56,9 @@ INSTANTIATE_TEST_SUITE_P(
                 [](LayerSpec& s) { s.expert = MlpExpertSpec{.ffn_size = -1}; }},
         BadSpec{"spec.gate.k: got 5, expected 1 to num_experts (4)",
                 [](LayerSpec& s) { s.gate.k = 5; }},
+        BadSpec{"spec.int8_weights: got true for a layer that trains, expected "
+                "inference_only beside it",
+                [](LayerSpec& s) { s.int8_weights = true; }},
         BadSpec{"spec.gate.k: got 0", [](LayerSpec& s) { s.gate.k = 0; }},
         BadSpec{
             "spec.capacity.capacity_factor: got nan",

@@ -33,6 +33,8 @@ struct ParameterSpec {
   DType dtype = DType::kFloat32;
 
   int64_t num_elements() const;
+  // Elements that are written together: a row of a matrix.
+  int64_t row_elements() const { return shape.size() < 2 ? 1 : shape.back(); }
 };
 
 // The parameters of one expert, in the order in which experts hold them, those

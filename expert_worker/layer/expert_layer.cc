@@ -19,8 +19,8 @@ namespace switchyard {
 
 namespace {
 
-// Floats read at once: their scratch is 1 MiB.
-constexpr int64_t kImportPieceElements = int64_t{1} << 18;
+// Floats read at once: their scratch is 4 MiB, a row of the widest matrix.
+constexpr int64_t kImportPieceElements = int64_t{1} << 20;
 
 absl::Status ImportParameter(const LayerSpec& spec,
                              const CheckpointFolder& folder,
@@ -28,9 +28,10 @@ absl::Status ImportParameter(const LayerSpec& spec,
                              std::vector<float>& scratch,
                              StoredExpert& expert) {
   const int64_t num_elements = parameter.num_elements();
+  const int64_t piece = kImportPieceElements / parameter.row_elements() *
+                        parameter.row_elements();
   for (int64_t offset = 0; offset < num_elements;) {
-    const int64_t num_read =
-        std::min(kImportPieceElements, num_elements - offset);
+    const int64_t num_read = std::min(piece, num_elements - offset);
     const absl::Span<float> values =
         absl::MakeSpan(scratch).subspan(0, static_cast<size_t>(num_read));
     SWITCHYARD_RETURN_IF_ERROR(

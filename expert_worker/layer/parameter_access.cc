@@ -48,6 +48,15 @@ absl::StatusOr<HostedParameter> FindSlice(const LayerSpec& spec,
         absl::StrCat(slice.name, ".shape: got ", ShapeToString(slice.shape),
                      ", expected ", ShapeToString(parameter.shape)));
   }
+  const int64_t row_elements =
+      parameter.shape.size() < 2 ? 1 : parameter.shape.back();
+  if (spec.int8_weights &&
+      (slice.offset % row_elements != 0 || num_elements % row_elements != 0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(slice.name, ": got ", num_elements, " elements from ",
+                     slice.offset, " on, expected whole rows of ", row_elements,
+                     ", as the layer has int8_weights"));
+  }
   return parameter;
 }
 

@@ -27,7 +27,8 @@ absl::StatusOr<HostedParameter> FindRange(const LayerSpec& spec,
                                           const ExpertStore& store,
                                           const std::string& worker_id,
                                           const ParameterRange& range);
-// In addition INVALID_ARGUMENT if the slice's shape is not the parameter's.
+// In addition INVALID_ARGUMENT if the slice's shape is not the parameter's, and
+// where the layer has int8_weights if it begins or ends within a row.
 absl::StatusOr<HostedParameter> FindSlice(const LayerSpec& spec,
                                           const ExpertStore& store,
                                           const std::string& worker_id,

@@ -163,6 +163,7 @@ absl::StatusOr<LayerSpec> Decode(const v1::LayerSpec& message) {
                                 DecodeDenseBranch(message.dense_branch()));
   }
   spec.inference_only = message.inference_only();
+  spec.int8_weights = message.int8_weights();
   SWITCHYARD_ASSIGN_OR_RETURN(spec.parameter_dtypes,
                               DecodeParameterDTypes(message));
   if (message.has_origin()) {
@@ -192,6 +193,7 @@ v1::LayerSpec Encode(const LayerSpec& spec) {
     branch.set_mix(EncodeEnum(kBranchMixes, spec.dense_branch->mix));
   }
   message.set_inference_only(spec.inference_only);
+  message.set_int8_weights(spec.int8_weights);
   for (const ParameterDType& entry : spec.parameter_dtypes) {
     v1::ParameterDType& encoded = *message.add_parameter_dtypes();
     encoded.set_parameter(entry.parameter);

@@ -128,6 +128,7 @@ TEST(LayerCodecTest, EveryFieldComesBack) {
                          eval_expert_capacity: 11 }
               dense_branch { expert { linear { bias: false } } mix: MIX_SUM }
               inference_only: true
+              int8_weights: true
               parameter_dtypes { parameter: "experts.*.up_proj.weight"
                                  dtype: DTYPE_BFLOAT16 }
               parameter_dtypes { parameter: "gate.weight"

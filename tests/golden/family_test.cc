@@ -242,5 +242,35 @@ TEST_F(ImportTest, AnImportedLayerServesOnlyUnlessItIsToTrain) {
   EXPECT_OK(client_.TrainStep(train).status());
 }
 
+// Weights that are off by 1/254 of their row's largest give outputs near those
+// of the weights themselves.
+TEST_F(ImportTest, WithInt8WeightsAnswersStayNear) {
+  const std::string name = "model.layers.1.block_sparse_moe";
+  LayerImportOptions options = {.directory = FolderOf("mixtral"),
+                                .layers = name};
+  ASSERT_OK(ImportLayers(options, client_).status());
+  options.name_prefix = "int8/";
+  options.int8_weights = true;
+  ASSERT_OK(ImportLayers(options, client_).status());
+  ForwardRequest forward;
+  forward.x = Tensor::Uninitialized({64, 16});
+  for (int64_t i = 0; i < forward.x.num_elements(); ++i) {
+    forward.x.data()[i] = static_cast<float>(i * 37 % 101) * 0.02f - 1.0f;
+  }
+  forward.layer = name;
+  ASSERT_OK_AND_ASSIGN(const ForwardResult exact, client_.Forward(forward));
+  forward.layer = "int8/" + name;
+  ASSERT_OK_AND_ASSIGN(const ForwardResult rounded, client_.Forward(forward));
+  float largest = 0;
+  float largest_error = 0;
+  for (int64_t i = 0; i < exact.y.num_elements(); ++i) {
+    largest = std::max(largest, std::abs(exact.y.data()[i]));
+    largest_error = std::max(largest_error,
+                             std::abs(exact.y.data()[i] - rounded.y.data()[i]));
+  }
+  EXPECT_GT(largest_error, 0.0f);
+  EXPECT_LT(largest_error, 0.02f * largest);
+}
+
 }  // namespace
 }  // namespace switchyard::testing
