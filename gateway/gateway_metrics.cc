@@ -33,6 +33,14 @@ GatewayMetrics::GatewayMetrics(prometheus::Registry& registry)
                     .Help("Load balancing loss of the newest forward; 1 is "
                           "perfect balance")
                     .Register(registry)),
+      merged_requests_(
+          prometheus::BuildHistogram()
+              .Name("switchyard_merged_requests")
+              .Help("Eval forwards that went to the workers together, where "
+                    "merging is on")
+              .Register(registry)
+              .Add({}, prometheus::Histogram::BucketBoundaries{1, 2, 4, 8, 16,
+                                                               32, 64, 128})),
       workers_up_(prometheus::BuildGauge()
                       .Name("switchyard_workers_up")
                       .Help("Expert workers that hold a lease")

@@ -48,6 +48,10 @@ class GatewayMetrics {
   void RemoveLayer(const LayerMetrics& layer);
 
   void ObserveStage(Stage stage, int64_t latency_us);
+  // Eval forwards that went to the workers in one dispatch.
+  void ObserveMergedRequests(int64_t num_requests) {
+    merged_requests_.Observe(static_cast<double>(num_requests));
+  }
   void SetWorkersUp(int num_workers);
   void CountLostWorker() { workers_lost_.Increment(); }
 
@@ -58,6 +62,7 @@ class GatewayMetrics {
   prometheus::Family<prometheus::Counter>& steps_;
   prometheus::Family<prometheus::Gauge>& aux_loss_;
   std::array<prometheus::Histogram*, kNumStages> stages_;
+  prometheus::Histogram& merged_requests_;
   prometheus::Gauge& workers_up_;
   prometheus::Counter& workers_lost_;
 };

@@ -72,6 +72,12 @@ MoeLayer::MoeLayer(LayerSpec spec,
     : spec_(std::move(spec)),
       environment_(std::move(environment)),
       load_(spec_, environment_.metrics),
+      merger_(environment_.limits.merge, environment_.clock,
+              environment_.metrics,
+              [this](const LayerMembership& members, const TokenRoutes& routes,
+                     ConstMatrix x, absl::Time deadline) {
+                return DispatchForward(members, routes, x, deadline);
+              }),
       gate_(spec_),
       membership_(std::move(membership)),
       microbatches_(environment_.limits.max_open_microbatch_bytes,
@@ -99,7 +105,7 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardEval(
   for (int attempt = 0; attempt < kMaxForwardAttempts; ++attempt) {
     SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
     absl::StatusOr<ForwardPass> pass =
-        RunForward(request, *membership,
+        RunForward(request, membership,
                    {.deadline = deadline, .routing = {.given_draws = draws}});
     if (pass.ok()) return std::move(pass->result);
     error = pass.status();
@@ -128,7 +134,7 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
     options.routing.step_routing = step_routing_;
   }
   options.routing.keep = key;
-  absl::StatusOr<ForwardPass> pass = RunForward(request, *membership, options);
+  absl::StatusOr<ForwardPass> pass = RunForward(request, membership, options);
   if (!pass.ok()) {
     {
       MutexLock lock(state_mutex_);
@@ -147,7 +153,8 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
 }
 
 absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
-    const ForwardRequest& request, const LayerMembership& membership,
+    const ForwardRequest& request,
+    const std::shared_ptr<const LayerMembership>& membership,
     const ForwardOptions& options) {
   const Stopwatch gate_stopwatch;
   ForwardPass pass;
@@ -158,15 +165,18 @@ absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
   pass.result.timing.gate_us = gate_stopwatch.ElapsedUs();
   environment_.metrics.ObserveStage(Stage::kGate, pass.result.timing.gate_us);
 
-  const ExchangeContext context = Context(membership, options.deadline);
+  const Tensor& x = jittered.has_value() ? *jittered : request.x;
   SWITCHYARD_ASSIGN_OR_RETURN(
-      pass.kept.plan, PlanDispatch(pass.kept.routes, membership.placement));
+      pass.kept.plan, PlanDispatch(pass.kept.routes, membership->placement));
   SWITCHYARD_ASSIGN_OR_RETURN(
       ForwardExchange exchange,
-      ExchangeForward(context, pass.kept.plan, pass.kept.routes,
-                      jittered.has_value() ? *jittered : request.x,
-                      options.routing.keep));
-  load_.OnForward(request.mode, decision, pass.kept.plan, membership.placement);
+      request.mode == Mode::kEval && environment_.limits.merge.max_tokens > 0
+          ? merger_.Run(membership, pass.kept.routes, x, options.deadline)
+          : ExchangeForward(Context(*membership, options.deadline),
+                            pass.kept.plan, pass.kept.routes, x,
+                            options.routing.keep));
+  load_.OnForward(request.mode, decision, pass.kept.plan,
+                  membership->placement);
 
   pass.result.y = std::move(exchange.y);
   pass.result.y.Reshape(request.x.shape());
@@ -179,6 +189,15 @@ absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
   pass.result.timing.workers_wait_us = exchange.timing.wait_us;
   pass.result.timing.worker_compute_us = exchange.timing.compute_us;
   return pass;
+}
+
+absl::StatusOr<ForwardExchange> MoeLayer::DispatchForward(
+    const LayerMembership& membership, const TokenRoutes& routes, ConstMatrix x,
+    absl::Time deadline) const {
+  SWITCHYARD_ASSIGN_OR_RETURN(const DispatchPlan plan,
+                              PlanDispatch(routes, membership.placement));
+  return ExchangeForward(Context(membership, deadline), plan, routes, x,
+                         /*keep=*/std::nullopt);
 }
 
 absl::StatusOr<BackwardResult> MoeLayer::Backward(

@@ -18,6 +18,7 @@
 #include "gateway/gateway_metrics.h"
 #include "gateway/layer/batch_routing.h"
 #include "gateway/layer/expert_exchange.h"
+#include "gateway/layer/forward_merger.h"
 #include "gateway/layer/gate.h"
 #include "gateway/layer/layer_membership.h"
 #include "gateway/layer/load_tracker.h"
@@ -36,6 +37,8 @@ struct MoeLayerLimits {
   int64_t max_gate_bytes = int64_t{1} << 30;
   // Longest that one call to a worker may take.
   absl::Duration worker_call_timeout = absl::Seconds(60);
+  // Eval forwards that are merged, per layer.
+  MergeLimits merge;
 };
 
 // What a layer needs from its surroundings. `clock` and `metrics` must outlive
@@ -118,10 +121,14 @@ class MoeLayer {
                                              absl::Time deadline,
                                              const GateDraws* draws)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
-  absl::StatusOr<ForwardPass> RunForward(const ForwardRequest& request,
-                                         const LayerMembership& membership,
-                                         const ForwardOptions& options)
-      ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
+  absl::StatusOr<ForwardPass> RunForward(
+      const ForwardRequest& request,
+      const std::shared_ptr<const LayerMembership>& membership,
+      const ForwardOptions& options) ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
+  // For merger_: plans the tokens and sends them to the workers.
+  absl::StatusOr<ForwardExchange> DispatchForward(
+      const LayerMembership& membership, const TokenRoutes& routes,
+      ConstMatrix x, absl::Time deadline) const;
   absl::StatusOr<BackwardResult> BackwardLocked(const BackwardRequest& request,
                                                 absl::Time deadline)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
@@ -156,6 +163,7 @@ class MoeLayer {
   const LayerSpec spec_;
   const MoeLayerEnvironment environment_;
   LoadTracker load_;
+  ForwardMerger merger_;
 
   // Acquired before state_mutex_. Held for the length of a call: shared while
   // parameters are read, exclusively while they change.

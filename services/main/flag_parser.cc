@@ -92,11 +92,26 @@ void FlagParser::AddInteger(const std::string& name, IntegerRange range,
 void FlagParser::AddMilliseconds(const std::string& name, IntegerRange range_ms,
                                  const std::string& description,
                                  absl::Duration& target) {
-  Add(name, "MS", description, absl::StrCat(absl::ToInt64Milliseconds(target)),
-      [&target, range_ms](const std::string& text, absl::string_view field) {
+  AddDuration(name, "MS", absl::Milliseconds(1), range_ms, description, target);
+}
+
+void FlagParser::AddMicroseconds(const std::string& name, IntegerRange range_us,
+                                 const std::string& description,
+                                 absl::Duration& target) {
+  AddDuration(name, "US", absl::Microseconds(1), range_us, description, target);
+}
+
+void FlagParser::AddDuration(const std::string& name,
+                             const std::string& value_name, absl::Duration unit,
+                             IntegerRange range, const std::string& description,
+                             absl::Duration& target) {
+  absl::Duration rest;
+  Add(name, value_name, description,
+      absl::StrCat(absl::IDivDuration(target, unit, &rest)),
+      [&target, unit, range](const std::string& text, absl::string_view field) {
         SWITCHYARD_ASSIGN_OR_RETURN(const int64_t value,
-                                    ParseInteger(text, range_ms, field));
-        target = absl::Milliseconds(value);
+                                    ParseInteger(text, range, field));
+        target = value * unit;
         return absl::OkStatus();
       });
 }

@@ -58,6 +58,9 @@ class FlagParser {
   // `name` ends in -ms.
   void AddMilliseconds(const std::string& name, IntegerRange range_ms,
                        const std::string& description, absl::Duration& target);
+  // `name` ends in -us.
+  void AddMicroseconds(const std::string& name, IntegerRange range_us,
+                       const std::string& description, absl::Duration& target);
   // On the command line it stands alone; elsewhere it is true or false.
   void AddSwitch(const std::string& name, const std::string& description,
                  bool& target);
@@ -68,6 +71,9 @@ class FlagParser {
   FlagExit Mistake(absl::string_view message) const;
 
  private:
+  void AddDuration(const std::string& name, const std::string& value_name,
+                   absl::Duration unit, IntegerRange range,
+                   const std::string& description, absl::Duration& target);
   struct Flag {
     std::string name;
     CLI::Option* option;

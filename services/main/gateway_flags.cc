@@ -34,6 +34,14 @@ std::variant<GatewayFlags, FlagExit> ParseGatewayFlags(
   parser.AddMilliseconds("worker-call-timeout-ms", {1, 86'400'000},
                          "Most time that one call to a worker gets",
                          layer.worker_call_timeout);
+  parser.AddInteger("max-merged-tokens", {0, 1 << 20},
+                    "Merge eval forwards of a layer that come at the same time "
+                    "into one dispatch, up to so many tokens; 0: never",
+                    layer.merge.max_tokens);
+  parser.AddMicroseconds("max-merge-wait-us", {0, 1'000'000},
+                         "How long an eval forward waits for others to be "
+                         "merged with",
+                         layer.merge.max_wait);
   AddProcessFlags(parser, flags.process);
   if (const std::optional<FlagExit> flag_exit = parser.Parse(argc, argv)) {
     return *flag_exit;
