@@ -1,0 +1,40 @@
+#include "bench/end_to_end/bench_cluster.h"
+
+#include <utility>
+
+#include "common/base/status_macros.h"
+
+namespace switchyard::bench {
+
+absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start() {
+  auto cluster = std::unique_ptr<BenchCluster>(new BenchCluster());
+  SWITCHYARD_ASSIGN_OR_RETURN(cluster->events_, EventWaiter::Create());
+  LocalClusterOptions options;
+  SWITCHYARD_ASSIGN_OR_RETURN(options.gateway_binary,
+                              SiblingBinary("switchyard-gateway"));
+  SWITCHYARD_ASSIGN_OR_RETURN(options.worker_binary,
+                              SiblingBinary("switchyard-worker"));
+  SWITCHYARD_ASSIGN_OR_RETURN(LocalCluster started,
+                              LocalCluster::Start(options, *cluster->events_));
+  cluster->cluster_ = std::make_unique<LocalCluster>(std::move(started));
+  cluster->client_ =
+      std::make_unique<GatewayClient>(cluster->cluster_->gateway_address());
+  return cluster;
+}
+
+BenchCluster::~BenchCluster() {
+  if (cluster_ != nullptr) cluster_->Stop(*events_);
+}
+
+Tensor BenchTokens(int64_t num_tokens, int64_t hidden_size) {
+  Tensor tokens = Tensor::Uninitialized({num_tokens, hidden_size});
+  uint32_t state = 1;
+  for (int64_t i = 0; i < tokens.num_elements(); ++i) {
+    // Numerical Recipes' linear congruential generator: any noise does.
+    state = state * 1664525u + 1013904223u;
+    tokens.data()[i] = static_cast<float>(state >> 8) * 0x1p-24f - 0.5f;
+  }
+  return tokens;
+}
+
+}  // namespace switchyard::bench

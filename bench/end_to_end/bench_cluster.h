@@ -1,0 +1,37 @@
+#ifndef SWITCHYARD_BENCH_END_TO_END_BENCH_CLUSTER_H_
+#define SWITCHYARD_BENCH_END_TO_END_BENCH_CLUSTER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "cli/local_cluster.h"
+#include "cli/process/event_waiter.h"
+#include "client/gateway_client.h"
+#include "common/tensor/tensor.h"
+
+namespace switchyard::bench {
+
+// A gateway and two workers as processes on loopback, and a client of them: the
+// service as its users have it. Ends them on destruction.
+class BenchCluster {
+ public:
+  static absl::StatusOr<std::unique_ptr<BenchCluster>> Start();
+  ~BenchCluster();
+
+  GatewayClient& client() { return *client_; }
+
+ private:
+  BenchCluster() = default;
+
+  std::unique_ptr<EventWaiter> events_;
+  std::unique_ptr<LocalCluster> cluster_;
+  std::unique_ptr<GatewayClient> client_;
+};
+
+// [tokens, hidden_size], magnitudes up to 1/2, the same every time.
+Tensor BenchTokens(int64_t num_tokens, int64_t hidden_size);
+
+}  // namespace switchyard::bench
+
+#endif  // SWITCHYARD_BENCH_END_TO_END_BENCH_CLUSTER_H_
