@@ -61,8 +61,11 @@ std::vector<double> SumProbabilities(const AuxLossInput& input, TokenRun run,
   for (int64_t token = run.begin; token < run.end; ++token) {
     if (!all_tokens && !IsUsed(input, token)) continue;
     const float* row = input.scores.row(token);
-    const double row_sum =
-        is_softmax ? 1.0 : std::accumulate(row, row + sums.size(), 0.0);
+    if (is_softmax) {
+      for (size_t e = 0; e < sums.size(); ++e) sums[e] += double{row[e]};
+      continue;
+    }
+    const double row_sum = std::accumulate(row, row + sums.size(), 0.0);
     for (size_t e = 0; e < sums.size(); ++e) {
       sums[e] += row_sum == 0 ? 0.0 : double{row[e]} / row_sum;
     }

@@ -5,12 +5,16 @@
 #include <numeric>
 #include <optional>
 
+#include "gateway/routing/gate_kernels.h"
 #include "gateway/routing/group_limit.h"
 
 namespace switchyard {
 namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
+
+// From more choices than this on, sorting is faster.
+constexpr int32_t kMostTaken = 16;
 
 int32_t ArgMax(absl::Span<const float> keys) {
   return static_cast<int32_t>(std::max_element(keys.begin(), keys.end()) -
@@ -23,8 +27,15 @@ class Ranking {
   Ranking(const GateSpec& gate, const SelectionInput& input)
       : gate_(gate),
         input_(input),
-        keys_(static_cast<size_t>(input.logits.num_cols)),
-        candidates_(keys_.size()) {
+        padded_keys_(
+            static_cast<size_t>((input.logits.num_cols + kKeyBlock - 1) /
+                                kKeyBlock * kKeyBlock),
+            kMasked),
+        keys_(absl::MakeSpan(padded_keys_)
+                  .subspan(0, static_cast<size_t>(input.logits.num_cols))),
+        candidates_(keys_.size()),
+        takes_largest_(gate.k <= kMostTaken &&
+                       FirstNonFinite(input.correction_bias) < 0) {
     if (gate.group_limit.has_value()) {
       // Without a bias no score is below 0: masks of 0 and -inf are the same.
       GroupLimitSpec limit = *gate.group_limit;
@@ -45,7 +56,7 @@ class Ranking {
       keys_[static_cast<size_t>(ids[0])] = kMasked;
       ids[1] = SecondChoice(ids[0]);
     } else {
-      ChooseMany(ids);
+      ChooseMany(token, ids);
     }
   }
 
@@ -60,7 +71,7 @@ class Ranking {
     for (size_t e = 0; e < input_.correction_bias.size(); ++e) {
       keys_[e] += input_.correction_bias[e];
     }
-    if (group_limit_.has_value()) group_limit_->Mask(absl::MakeSpan(keys_));
+    if (group_limit_.has_value()) group_limit_->Mask(keys_);
   }
 
   // Replaces the keys of experts that may be chosen.
@@ -81,7 +92,15 @@ class Ranking {
     return second != first ? second : (first == 0 ? 1 : 0);
   }
 
-  void ChooseMany(int32_t* ids) {
+  void ChooseMany(int64_t token, int32_t* ids) {
+    if (takes_largest_) {
+      if (TakeLargest(padded_keys_.data(), input_.logits.num_cols, gate_.k,
+                      ids)) {
+        return;
+      }
+      // Masked experts have to be chosen too, by index.
+      FillKeys(token);
+    }
     std::iota(candidates_.begin(), candidates_.end(), 0);
     std::partial_sort(candidates_.begin(), candidates_.begin() + gate_.k,
                       candidates_.end(), [this](int32_t a, int32_t b) {
@@ -95,8 +114,11 @@ class Ranking {
   const GateSpec& gate_;
   const SelectionInput& input_;
   std::optional<GroupLimit> group_limit_;
-  std::vector<float> keys_;
+  // Of one token; kMasked beyond keys_.
+  std::vector<float> padded_keys_;
+  const absl::Span<float> keys_;
   std::vector<int32_t> candidates_;
+  const bool takes_largest_;
 };
 
 }  // namespace

@@ -4,19 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "gateway/routing/gate_kernels.h"
+
 namespace switchyard {
 namespace {
-
-void SoftmaxRow(const float* logits, int64_t num_experts, float* out) {
-  const float max = *std::max_element(logits, logits + num_experts);
-  double sum = 0;
-  for (int64_t e = 0; e < num_experts; ++e) {
-    out[e] = std::exp(logits[e] - max);
-    sum += out[e];
-  }
-  const float divisor = static_cast<float>(sum);
-  for (int64_t e = 0; e < num_experts; ++e) out[e] /= divisor;
-}
 
 float Sigmoid(float v) { return 1.0f / (1.0f + std::exp(-v)); }
 
@@ -25,19 +16,18 @@ float SqrtSoftplus(float v) {
   return std::sqrt(std::max(v, 0.0f) + std::log1p(std::exp(-std::fabs(v))));
 }
 
-// Writes the scores of a row of finite logits.
-void ScoreRow(ScoreFunction function, const float* logits, int64_t num_experts,
+// Writes the scores of a row; false where a logit is NaN or infinite.
+bool ScoreRow(ScoreFunction function, const float* logits, int64_t num_experts,
               float* out) {
-  switch (function) {
-    case ScoreFunction::kSoftmax:
-      return SoftmaxRow(logits, num_experts, out);
-    case ScoreFunction::kSigmoid:
-      std::transform(logits, logits + num_experts, out, Sigmoid);
-      return;
-    case ScoreFunction::kSqrtSoftplus:
-      std::transform(logits, logits + num_experts, out, SqrtSoftplus);
-      return;
+  if (function == ScoreFunction::kSoftmax) {
+    return SoftmaxRow(logits, num_experts, out);
   }
+  if (FirstNonFinite({logits, static_cast<size_t>(num_experts)}) >= 0) {
+    return false;
+  }
+  std::transform(logits, logits + num_experts, out,
+                 function == ScoreFunction::kSigmoid ? Sigmoid : SqrtSoftplus);
+  return true;
 }
 
 void SoftmaxBackward(const float* scores, int64_t num_experts,
@@ -68,8 +58,7 @@ GateScores ComputeScores(ScoreFunction function, ConstMatrix logits) {
   for (int64_t token = 0; token < logits.num_rows; ++token) {
     const float* row = logits.row(token);
     float* out = result.values.row(token);
-    if (FirstNonFinite({row, static_cast<size_t>(num_experts)}) < 0) {
-      ScoreRow(function, row, num_experts, out);
+    if (ScoreRow(function, row, num_experts, out)) {
       result.token_order.push_back(token);
     } else {
       std::fill_n(out, num_experts, std::numeric_limits<float>::quiet_NaN());

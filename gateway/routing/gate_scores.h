@@ -22,9 +22,8 @@ struct GateScores {
 };
 
 // In float32, row by row:
-//   kSoftmax       exp(l - max) / sum, the sum in float64 from left to right,
-//   so
-//                  a value is off by at most 3 ulp
+//   kSoftmax       exp(l - max) / sum, see SoftmaxRow: a value is off by at
+//                  most 3 ulp
 //   kSigmoid       1 / (1 + exp(-l))
 //   kSqrtSoftplus  sqrt(log(1 + exp(l)))
 GateScores ComputeScores(ScoreFunction function, ConstMatrix logits);
