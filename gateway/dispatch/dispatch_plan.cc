@@ -1,15 +1,47 @@
 #include "gateway/dispatch/dispatch_plan.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace switchyard {
+namespace {
+
+// Makes room for each worker's part of the routes.
+void ReserveGroups(const TokenRoutes& routes, const Placement& placement,
+                   std::vector<GroupDispatch>& by_worker) {
+  std::vector<size_t> counts(static_cast<size_t>(placement.num_experts()), 0);
+  for (const int32_t expert : routes.expert_ids) {
+    if (expert >= 0) ++counts[static_cast<size_t>(expert)];
+  }
+  std::vector<size_t> num_routes(by_worker.size(), 0);
+  for (size_t e = 0; e < counts.size(); ++e) {
+    const std::vector<int32_t>& replicas =
+        placement.replicas(static_cast<int32_t>(e));
+    for (const int32_t worker : replicas) {
+      // Replicas take about as many each.
+      num_routes[static_cast<size_t>(worker)] += counts[e] / replicas.size();
+    }
+  }
+  for (size_t i = 0; i < by_worker.size(); ++i) {
+    GroupDispatch& group = by_worker[i];
+    group.token_idx.reserve(
+        std::min(num_routes[i], static_cast<size_t>(routes.num_tokens)));
+    group.route_tokens.reserve(num_routes[i]);
+    group.route_experts.reserve(num_routes[i]);
+    group.route_weights.reserve(num_routes[i]);
+    group.route_entries.reserve(num_routes[i]);
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
                                           const Placement& placement) {
   std::vector<GroupDispatch> by_worker(placement.workers().size());
+  ReserveGroups(routes, placement, by_worker);
   for (int64_t token = 0; token < routes.num_tokens; ++token) {
     for (int32_t choice = 0; choice < routes.k; ++choice) {
       const int64_t entry = token * routes.k + choice;
@@ -21,7 +53,9 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
             absl::StrCat("expert ", expert, " has no live worker"));
       }
       const int64_t replica =
-          token * static_cast<int64_t>(replicas.size()) / routes.num_tokens;
+          replicas.size() == 1 ? 0
+                               : token * static_cast<int64_t>(replicas.size()) /
+                                     routes.num_tokens;
       GroupDispatch& group = by_worker[static_cast<size_t>(
           replicas[static_cast<size_t>(replica)])];
       if (group.token_idx.empty() || group.token_idx.back() != token) {

@@ -1,37 +1,74 @@
 #include "gateway/routing/route_drop.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
+
+#include "absl/base/casts.h"
 
 namespace switchyard {
 namespace {
 
-// Below every key: last to be kept.
-constexpr float kBrokenTokenKey = -1.0f;
+// Ranks after every key of a finite token.
+constexpr uint32_t kBrokenTokenRank = std::numeric_limits<uint32_t>::max();
 
-// A route that may be dropped, and what speaks for it.
-struct RankedRoute {
-  float key;
-  size_t entry;
-};
+// Falls as the key rises, for keys >= 0.
+uint32_t RankOfKey(float key) {
+  // Adding 0 takes the sign off -0.
+  return ~absl::bit_cast<uint32_t>(key + 0.0f);
+}
 
-// The group's routes by expert, each expert's in order of token.
-std::vector<std::vector<RankedRoute>> RoutesByExpert(
-    const GroupRoutes& group, ConstMatrix keys, int32_t k,
-    const std::vector<int32_t>& expert_ids) {
-  std::vector<std::vector<RankedRoute>> routes(
-      static_cast<size_t>(keys.num_cols));
+// Calls visit(entry, expert, is_finite) for the group's routes in the order in
+// which its tokens are served.
+template <typename Visit>
+void VisitChosen(const GroupRoutes& group, int32_t k,
+                 const std::vector<int32_t>& expert_ids, Visit visit) {
   for (size_t i = 0; i < group.tokens.size(); ++i) {
-    const int64_t token = group.tokens[i];
-    const bool finite = static_cast<int64_t>(i) < group.num_finite_tokens;
-    for (int64_t r = token * k; r < (token + 1) * k; ++r) {
-      const int32_t expert = expert_ids[static_cast<size_t>(r)];
-      if (expert < 0) continue;
-      routes[static_cast<size_t>(expert)].push_back(
-          {finite ? keys.row(token)[expert] : kBrokenTokenKey,
-           static_cast<size_t>(r)});
+    const bool is_finite = static_cast<int64_t>(i) < group.num_finite_tokens;
+    const int64_t begin = group.tokens[i] * k;
+    for (int64_t entry = begin; entry < begin + k; ++entry) {
+      const int32_t expert = expert_ids[static_cast<size_t>(entry)];
+      if (expert >= 0) visit(entry, static_cast<size_t>(expert), is_finite);
     }
   }
+}
+
+// The routes to experts over capacity, those of an expert side by side, each
+// expert's in the order in which they are served.
+struct CrowdedRoutes {
+  // [num_experts + 1] where an expert's begin; those with room have none.
+  std::vector<size_t> begins;
+  // RankOfKey above, the place among the expert's below: the smallest stay, and
+  // no two are equal.
+  std::vector<uint64_t> ranks;
+  std::vector<int64_t> entries;
+};
+
+CrowdedRoutes RoutesOverCapacity(const GroupRoutes& group, ConstMatrix keys,
+                                 int32_t k,
+                                 const std::vector<int32_t>& expert_ids) {
+  const size_t num_experts = static_cast<size_t>(keys.num_cols);
+  std::vector<int64_t> counts(num_experts, 0);
+  VisitChosen(group, k, expert_ids,
+              [&counts](int64_t, size_t e, bool) { ++counts[e]; });
+  CrowdedRoutes routes;
+  routes.begins.assign(num_experts + 1, 0);
+  for (size_t e = 0; e < num_experts; ++e) {
+    const int64_t taken = counts[e] > group.capacity ? counts[e] : 0;
+    routes.begins[e + 1] = routes.begins[e] + static_cast<size_t>(taken);
+  }
+  routes.ranks.resize(routes.begins.back());
+  routes.entries.resize(routes.begins.back());
+  std::vector<size_t> places(num_experts, 0);
+  VisitChosen(
+      group, k, expert_ids, [&](int64_t entry, size_t e, bool is_finite) {
+        if (routes.begins[e] == routes.begins[e + 1]) return;
+        const uint32_t rank =
+            is_finite ? RankOfKey(keys.row(entry / k)[e]) : kBrokenTokenRank;
+        const size_t place = places[e]++;
+        routes.ranks[routes.begins[e] + place] = uint64_t{rank} << 32 | place;
+        routes.entries[routes.begins[e] + place] = entry;
+      });
   return routes;
 }
 
@@ -80,18 +117,18 @@ GroupRoutes GroupOf(const GateScores& scores, TokenRun run) {
 
 void KeepLargestKeys(const GroupRoutes& group, ConstMatrix keys, int32_t k,
                      std::vector<int32_t>& expert_ids) {
-  const size_t capacity = static_cast<size_t>(group.capacity);
-  for (std::vector<RankedRoute>& routes :
-       RoutesByExpert(group, keys, k, expert_ids)) {
-    if (routes.size() <= capacity) continue;
-    const auto kept_end = routes.begin() + group.capacity;
-    std::nth_element(routes.begin(), kept_end, routes.end(),
-                     [](const RankedRoute& a, const RankedRoute& b) {
-                       return a.key > b.key ||
-                              (a.key == b.key && a.entry < b.entry);
-                     });
-    for (auto dropped = kept_end; dropped != routes.end(); ++dropped) {
-      expert_ids[dropped->entry] = -1;
+  CrowdedRoutes routes = RoutesOverCapacity(group, keys, k, expert_ids);
+  for (size_t e = 0; e + 1 < routes.begins.size(); ++e) {
+    const size_t begin = routes.begins[e];
+    if (begin == routes.begins[e + 1]) continue;
+    const auto first = routes.ranks.begin() + static_cast<ptrdiff_t>(begin);
+    const auto kept_end = first + static_cast<ptrdiff_t>(group.capacity);
+    const auto end =
+        routes.ranks.begin() + static_cast<ptrdiff_t>(routes.begins[e + 1]);
+    std::nth_element(first, kept_end, end);
+    for (auto dropped = kept_end; dropped != end; ++dropped) {
+      const size_t place = static_cast<uint32_t>(*dropped);
+      expert_ids[static_cast<size_t>(routes.entries[begin + place])] = -1;
     }
   }
 }
