@@ -1,6 +1,7 @@
 #include "gateway/routing/expert_selection.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -13,9 +14,6 @@ namespace {
 
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
-// From more choices than this on, sorting is faster.
-constexpr int32_t kMostTaken = 16;
-
 int32_t ArgMax(absl::Span<const float> keys) {
   return static_cast<int32_t>(std::max_element(keys.begin(), keys.end()) -
                               keys.begin());
@@ -27,21 +25,19 @@ class Ranking {
   Ranking(const GateSpec& gate, const SelectionInput& input)
       : gate_(gate),
         input_(input),
-        padded_keys_(
-            static_cast<size_t>((input.logits.num_cols + kKeyBlock - 1) /
-                                kKeyBlock * kKeyBlock),
-            kMasked),
-        keys_(absl::MakeSpan(padded_keys_)
-                  .subspan(0, static_cast<size_t>(input.logits.num_cols))),
-        candidates_(keys_.size()),
-        takes_largest_(gate.k <= kMostTaken &&
-                       FirstNonFinite(input.correction_bias) < 0) {
+        keys_(static_cast<size_t>(input.logits.num_cols)),
+        candidates_(keys_.size()) {
     if (gate.group_limit.has_value()) {
       // Without a bias no score is below 0: masks of 0 and -inf are the same.
       GroupLimitSpec limit = *gate.group_limit;
       limit.mask_with_zero &= !input.correction_bias.empty();
       group_limit_.emplace(limit, static_cast<int32_t>(keys_.size()), gate.k);
     }
+  }
+
+  absl::Span<const float> KeysOf(int64_t token) {
+    FillKeys(token);
+    return keys_;
   }
 
   // Writes the k choices of a token with finite logits.
@@ -56,7 +52,7 @@ class Ranking {
       keys_[static_cast<size_t>(ids[0])] = kMasked;
       ids[1] = SecondChoice(ids[0]);
     } else {
-      ChooseMany(token, ids);
+      ChooseMany(ids);
     }
   }
 
@@ -71,7 +67,7 @@ class Ranking {
     for (size_t e = 0; e < input_.correction_bias.size(); ++e) {
       keys_[e] += input_.correction_bias[e];
     }
-    if (group_limit_.has_value()) group_limit_->Mask(keys_);
+    if (group_limit_.has_value()) group_limit_->Mask(absl::MakeSpan(keys_));
   }
 
   // Replaces the keys of experts that may be chosen.
@@ -92,15 +88,7 @@ class Ranking {
     return second != first ? second : (first == 0 ? 1 : 0);
   }
 
-  void ChooseMany(int64_t token, int32_t* ids) {
-    if (takes_largest_) {
-      if (TakeLargest(padded_keys_.data(), input_.logits.num_cols, gate_.k,
-                      ids)) {
-        return;
-      }
-      // Masked experts have to be chosen too, by index.
-      FillKeys(token);
-    }
+  void ChooseMany(int32_t* ids) {
     std::iota(candidates_.begin(), candidates_.end(), 0);
     std::partial_sort(candidates_.begin(), candidates_.begin() + gate_.k,
                       candidates_.end(), [this](int32_t a, int32_t b) {
@@ -114,12 +102,35 @@ class Ranking {
   const GateSpec& gate_;
   const SelectionInput& input_;
   std::optional<GroupLimit> group_limit_;
-  // Of one token; kMasked beyond keys_.
-  std::vector<float> padded_keys_;
-  const absl::Span<float> keys_;
+  std::vector<float> keys_;
   std::vector<int32_t> candidates_;
-  const bool takes_largest_;
 };
+
+// Writes the choices of all `tokens`, a block of tokens at a time.
+void ChooseInBlocks(const GateSpec& gate, int64_t num_experts,
+                    absl::Span<const int64_t> tokens, Ranking& ranking,
+                    int32_t* expert_ids) {
+  std::vector<float> keys(static_cast<size_t>(num_experts * kTokenBlock));
+  std::array<int32_t, kTokenBlock * kMostTaken> ids;
+  for (size_t begin = 0; begin < tokens.size(); begin += kTokenBlock) {
+    const auto block = tokens.subspan(begin, kTokenBlock);
+    for (size_t i = 0; i < block.size(); ++i) {
+      float* to = keys.data() + i;
+      for (const float key : ranking.KeysOf(block[i])) {
+        *to = key;
+        to += kTokenBlock;
+      }
+    }
+    TakeLargest(keys.data(), num_experts, gate.k, ids.data());
+    for (size_t i = 0; i < block.size(); ++i) {
+      const int32_t* from = ids.data() + static_cast<int64_t>(i) * gate.k;
+      int32_t* to = expert_ids + block[i] * gate.k;
+      std::copy_n(from, gate.k, to);
+      // Masked experts have to be chosen too.
+      if (from[gate.k - 1] < 0) ranking.Choose(block[i], to);
+    }
+  }
+}
 
 }  // namespace
 
@@ -128,13 +139,20 @@ std::vector<int32_t> SelectTopK(const GateSpec& gate,
   const std::vector<int64_t>& order = input.scores.token_order;
   std::vector<int32_t> expert_ids(order.size() * static_cast<size_t>(gate.k));
   Ranking ranking(gate, input);
-  for (size_t i = 0; i < order.size(); ++i) {
-    int32_t* ids = expert_ids.data() + order[i] * gate.k;
-    if (static_cast<int64_t>(i) < input.scores.num_finite_tokens) {
-      ranking.Choose(order[i], ids);
-    } else {
-      std::iota(ids, ids + gate.k, 0);
+  const absl::Span<const int64_t> finite = absl::MakeConstSpan(order).subspan(
+      0, static_cast<size_t>(input.scores.num_finite_tokens));
+  if (gate.k > 2 && gate.k <= kMostTaken &&
+      FirstNonFinite(input.correction_bias) < 0) {
+    ChooseInBlocks(gate, input.logits.num_cols, finite, ranking,
+                   expert_ids.data());
+  } else {
+    for (const int64_t token : finite) {
+      ranking.Choose(token, expert_ids.data() + token * gate.k);
     }
+  }
+  for (size_t i = finite.size(); i < order.size(); ++i) {
+    int32_t* ids = expert_ids.data() + order[i] * gate.k;
+    std::iota(ids, ids + gate.k, 0);
   }
   if (gate.k != 1 || input.used_tokens.empty()) return expert_ids;
   for (size_t token = 0; token < expert_ids.size(); ++token) {

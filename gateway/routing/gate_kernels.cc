@@ -77,30 +77,53 @@ bool Softmax(const float* logits, size_t size, float* out) {
   return true;
 }
 
-// The first index of `key`, which is there.
-HWY_INLINE size_t IndexOf(const float* keys, Vector key) {
-  for (size_t i = 0;; i += hn::Lanes(kFloats)) {
-    const intptr_t lane =
-        hn::FindFirstTrue(kFloats, hn::Eq(hn::LoadU(kFloats, keys + i), key));
-    if (lane >= 0) return i + static_cast<size_t>(lane);
+// Keeps the kMost largest keys of each lane's token, in registers, sorted: a
+// key goes before the first that is smaller, and the rest moves on by one.
+template <int kMost>
+void KeepLargest(const float* keys, size_t num_experts, float* lane_ids,
+                 int32_t k) {
+  Vector best[kMost];
+  Vector ids[kMost];
+  for (int j = 0; j < kMost; ++j) {
+    best[j] = hn::Set(kFloats, -std::numeric_limits<float>::infinity());
+    ids[j] = hn::Set(kFloats, -1.0f);
+  }
+  for (size_t e = 0; e < num_experts; ++e) {
+    Vector key = hn::LoadU(kFloats, keys + e * kTokenBlock);
+    Vector id = hn::Set(kFloats, static_cast<float>(e));
+    auto moves = hn::Gt(key, best[0]);
+    for (int j = 0; j < kMost; ++j) {
+      moves = hn::Or(moves, hn::Gt(key, best[j]));
+      const Vector next_key = hn::IfThenElse(moves, best[j], key);
+      const Vector next_id = hn::IfThenElse(moves, ids[j], id);
+      best[j] = hn::IfThenElse(moves, key, best[j]);
+      ids[j] = hn::IfThenElse(moves, id, ids[j]);
+      key = next_key;
+      id = next_id;
+    }
+  }
+  for (int32_t r = 0; r < k; ++r) {
+    hn::StoreU(ids[r], kFloats, lane_ids + r * kTokenBlock);
   }
 }
 
-bool Largest(float* keys, size_t size, int32_t k, int32_t* ids) {
-  constexpr float kTaken = -std::numeric_limits<float>::infinity();
-  const size_t lanes = hn::Lanes(kFloats);
-  for (int32_t choice = 0; choice < k; ++choice) {
-    Vector max = hn::LoadU(kFloats, keys);
-    for (size_t i = lanes; i < size; i += lanes) {
-      max = hn::Max(max, hn::LoadU(kFloats, keys + i));
+void Largest(const float* keys, size_t num_experts, int32_t k, int32_t* ids) {
+  float found[kMostTaken * kTokenBlock];
+  for (size_t lane = 0; lane < size_t{kTokenBlock};
+       lane += hn::Lanes(kFloats)) {
+    if (k <= 4) {
+      KeepLargest<4>(keys + lane, num_experts, found + lane, k);
+    } else if (k <= 8) {
+      KeepLargest<8>(keys + lane, num_experts, found + lane, k);
+    } else {
+      KeepLargest<kMostTaken>(keys + lane, num_experts, found + lane, k);
     }
-    max = hn::MaxOfLanes(kFloats, max);
-    if (hn::GetLane(max) == kTaken) return false;
-    const size_t idx = IndexOf(keys, max);
-    ids[choice] = static_cast<int32_t>(idx);
-    keys[idx] = kTaken;
   }
-  return true;
+  for (int64_t token = 0; token < kTokenBlock; ++token) {
+    for (int32_t r = 0; r < k; ++r) {
+      ids[token * k + r] = static_cast<int32_t>(found[r * kTokenBlock + token]);
+    }
+  }
 }
 
 }  // namespace
@@ -122,8 +145,10 @@ bool SoftmaxRow(const float* logits, int64_t size, float* out) {
   return HWY_DYNAMIC_DISPATCH(Softmax)(logits, static_cast<size_t>(size), out);
 }
 
-bool TakeLargest(float* keys, int64_t size, int32_t k, int32_t* ids) {
-  return HWY_DYNAMIC_DISPATCH(Largest)(keys, static_cast<size_t>(size), k, ids);
+void TakeLargest(const float* keys, int64_t num_experts, int32_t k,
+                 int32_t* ids) {
+  HWY_DYNAMIC_DISPATCH(Largest)
+  (keys, static_cast<size_t>(num_experts), k, ids);
 }
 
 }  // namespace switchyard

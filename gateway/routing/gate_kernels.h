@@ -1,5 +1,6 @@
-// The gate's inner loops for one token, in the instruction set that the machine
-// turns out to have. Nothing is allocated; a result depends on its row alone.
+// The gate's inner loops, in the instruction set that the machine
+// turns out to have. Nothing is allocated; a token's result depends on
+// its own row alone.
 #ifndef SWITCHYARD_GATEWAY_ROUTING_GATE_KERNELS_H_
 #define SWITCHYARD_GATEWAY_ROUTING_GATE_KERNELS_H_
 
@@ -12,14 +13,16 @@ namespace switchyard {
 // undefined, where a logit is NaN or infinite.
 bool SoftmaxRow(const float* logits, int64_t size, float* out);
 
-// TakeLargest reads keys in blocks of so many.
-inline constexpr int64_t kKeyBlock = 16;
+// TakeLargest looks at so many tokens at once, and finds at most so many keys.
+inline constexpr int64_t kTokenBlock = 16;
+inline constexpr int32_t kMostTaken = 16;
 
-// The indices of the k largest of `size` keys, the largest first, ties by
-// index. `keys` has room for a multiple of kKeyBlock and -inf beyond `size`;
-// what is taken is overwritten. No key may be NaN. O(size * k). False, `ids`
-// then being undefined, where fewer than k keys are above -inf.
-bool TakeLargest(float* keys, int64_t size, int32_t k, int32_t* ids);
+// ids[t * k + r]: the expert with the r-th largest key of token t, ties by
+// expert; -1 where fewer keys than that are above -inf. `keys` [num_experts,
+// kTokenBlock], no key may be NaN. k <= kMostTaken, num_experts <= 2^24.
+// O(num_experts * k).
+void TakeLargest(const float* keys, int64_t num_experts, int32_t k,
+                 int32_t* ids);
 
 }  // namespace switchyard
 

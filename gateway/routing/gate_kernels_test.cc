@@ -1,6 +1,5 @@
 #include "gateway/routing/gate_kernels.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <hwy/targets.h>
@@ -15,8 +14,6 @@
 namespace switchyard::testing {
 namespace {
 
-using ::testing::ElementsAre;
-
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Runs the body once with each instruction set that this machine has.
@@ -30,12 +27,6 @@ void OnEachTarget(Body body) {
   }
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
-
-std::vector<float> Padded(std::vector<float> keys) {
-  const size_t block = static_cast<size_t>(kKeyBlock);
-  keys.resize((keys.size() + block - 1) / block * block, -kInfinity);
-  return keys;
 }
 
 TEST(SoftmaxRow, IsWithinThreeUlpOnEveryInstructionSetAndSize) {
@@ -83,39 +74,53 @@ TEST(SoftmaxRow, RefusesALogitThatIsNotFiniteWhereverItIs) {
   });
 }
 
+// [num_experts, kTokenBlock], coarse, so that there are ties; a third is -inf.
+Tensor CoarseKeys(int64_t num_experts) {
+  Tensor keys = RandomNormal({num_experts, kTokenBlock},
+                             static_cast<uint64_t>(num_experts));
+  for (float& key : keys.values()) {
+    key = key < -0.5f ? -kInfinity : std::round(2 * key);
+  }
+  return keys;
+}
+
+// A stable sort's first k; -1 from where only -inf is left.
+std::vector<int32_t> SortedIds(const Tensor& keys, int64_t token, size_t k) {
+  std::vector<int32_t> ids(static_cast<size_t>(keys.rows()));
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto key_of = [&keys, token](int32_t e) { return keys.row(e)[token]; };
+  std::stable_sort(ids.begin(), ids.end(), [&key_of](int32_t a, int32_t b) {
+    return key_of(a) > key_of(b);
+  });
+  ids.resize(k);
+  for (int32_t& id : ids) {
+    if (key_of(id) == -kInfinity) id = -1;
+  }
+  return ids;
+}
+
 TEST(TakeLargest, AgreesWithASortOnEveryInstructionSetAndSize) {
   OnEachTarget([] {
-    for (int32_t size = 3; size <= 70; ++size) {
-      const Tensor random = RandomNormal({size}, static_cast<uint64_t>(size));
-      std::vector<float> keys;
-      // Coarse, so that there are ties.
-      for (const float v : random.values()) keys.push_back(std::round(2 * v));
-      std::vector<int32_t> sorted(keys.size());
-      std::iota(sorted.begin(), sorted.end(), 0);
-      std::stable_sort(
-          sorted.begin(), sorted.end(), [&keys](int32_t a, int32_t b) {
-            return keys[static_cast<size_t>(a)] > keys[static_cast<size_t>(b)];
-          });
-      const int32_t k = std::min(size, 16);
-      sorted.resize(static_cast<size_t>(k));
-      std::vector<float> padded = Padded(keys);
-      std::vector<int32_t> ids(static_cast<size_t>(k));
-      ASSERT_TRUE(TakeLargest(padded.data(), size, k, ids.data()));
-      EXPECT_EQ(ids, sorted) << size;
+    for (const int32_t num_experts : {1, 3, 16, 37, 64}) {
+      const Tensor keys = CoarseKeys(num_experts);
+      for (int32_t k = 1; k <= std::min(num_experts, kMostTaken); ++k) {
+        std::vector<int32_t> ids(static_cast<size_t>(kTokenBlock * k));
+        TakeLargest(keys.data(), num_experts, k, ids.data());
+        for (int64_t token = 0; token < kTokenBlock; ++token) {
+          const auto own = ids.begin() + token * k;
+          EXPECT_EQ(std::vector<int32_t>(own, own + k),
+                    SortedIds(keys, token, static_cast<size_t>(k)));
+        }
+      }
     }
   });
 }
 
-TEST(TakeLargest, RefusesToTakeMaskedKeys) {
-  OnEachTarget([] {
-    std::vector<float> keys = Padded({-kInfinity, 1, 2, -kInfinity});
-    std::vector<int32_t> ids(3);
-    EXPECT_FALSE(TakeLargest(keys.data(), 4, 3, ids.data()));
-    keys = Padded({-kInfinity, 1, 2, -kInfinity});
-    ids.resize(2);
-    EXPECT_TRUE(TakeLargest(keys.data(), 4, 2, ids.data()));
-    EXPECT_THAT(ids, ElementsAre(2, 1));
-  });
+TEST(LoadThresholds, HasNoneToBeatWhereAllExpertsAreChosen) {
+  const float logits[] = {1, 3, 2};
+  LoadThresholds thresholds(3, /*k=*/3);
+  thresholds.SetToken(logits);
+  for (int64_t e = 0; e < 3; ++e) EXPECT_EQ(thresholds.Of(e).expert, -1);
 }
 
 }  // namespace
