@@ -3,16 +3,17 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/optimizer/adam_kernel.h"
 
 namespace switchyard {
 namespace {
 
-void ApplySgd(const SgdSpec& sgd, float learning_rate, const Tensor& gradient,
-              Tensor& value, OptimizerState& state) {
-  const float* g = gradient.data();
-  float* p = value.data();
-  float* v = state.first_moment.data();
-  const int64_t n = value.num_elements();
+void ApplySgd(const SgdSpec& sgd, float learning_rate,
+              const UpdateElements& elements) {
+  const float* g = elements.gradient;
+  float* p = elements.value;
+  float* v = elements.first_moment;
+  const int64_t n = elements.num_elements;
   if (sgd.momentum == 0) {
     for (int64_t i = 0; i < n; ++i) {
       p[i] -= learning_rate * (g[i] + sgd.weight_decay * p[i]);
@@ -25,30 +26,20 @@ void ApplySgd(const SgdSpec& sgd, float learning_rate, const Tensor& gradient,
   }
 }
 
-void ApplyAdam(const AdamSpec& adam, float learning_rate, int64_t step_number,
-               const Tensor& gradient, Tensor& value, OptimizerState& state) {
+AdamCoefficients CoefficientsOf(const AdamSpec& adam, float learning_rate,
+                                int64_t step_number) {
   // Bias corrections in double: 1 - 0.999^t loses digits in float.
   const double t = static_cast<double>(step_number);
   const double correction1 = 1.0 - std::pow(double{adam.beta1}, t);
   const double correction2 = 1.0 - std::pow(double{adam.beta2}, t);
-  const float step_size = static_cast<float>(learning_rate / correction1);
-  const float root_correction2 = static_cast<float>(std::sqrt(correction2));
-  const float l2_decay = adam.decoupled ? 0.0f : adam.weight_decay;
-  const float shrink =
-      adam.decoupled ? 1.0f - learning_rate * adam.weight_decay : 1.0f;
-
-  const float* g = gradient.data();
-  float* p = value.data();
-  float* m = state.first_moment.data();
-  float* s = state.second_moment.data();
-  const int64_t n = value.num_elements();
-  for (int64_t i = 0; i < n; ++i) {
-    const float gradient_i = g[i] + l2_decay * p[i];
-    m[i] = adam.beta1 * m[i] + (1.0f - adam.beta1) * gradient_i;
-    s[i] = adam.beta2 * s[i] + (1.0f - adam.beta2) * gradient_i * gradient_i;
-    const float denominator = std::sqrt(s[i]) / root_correction2 + adam.epsilon;
-    p[i] = p[i] * shrink - step_size * m[i] / denominator;
-  }
+  return {.beta1 = adam.beta1,
+          .beta2 = adam.beta2,
+          .epsilon = adam.epsilon,
+          .l2_decay = adam.decoupled ? 0.0f : adam.weight_decay,
+          .shrink =
+              adam.decoupled ? 1.0f - learning_rate * adam.weight_decay : 1.0f,
+          .step_size = static_cast<float>(learning_rate / correction1),
+          .root_correction2 = static_cast<float>(std::sqrt(correction2))};
 }
 
 }  // namespace
@@ -76,11 +67,23 @@ OptimizerState MakeOptimizerState(const OptimizerSpec& spec,
 void ApplyUpdate(const OptimizerSpec& spec, float learning_rate,
                  int64_t step_number, const Tensor& gradient, Tensor& value,
                  OptimizerState& state) {
+  ApplyUpdate(spec, learning_rate, step_number,
+              {.value = value.data(),
+               .gradient = gradient.data(),
+               .first_moment = state.first_moment.data(),
+               .second_moment = state.second_moment.data(),
+               .num_elements = value.num_elements()});
+}
+
+void ApplyUpdate(const OptimizerSpec& spec, float learning_rate,
+                 int64_t step_number, const UpdateElements& elements) {
   if (const auto* sgd = std::get_if<SgdSpec>(&spec)) {
-    ApplySgd(*sgd, learning_rate, gradient, value, state);
+    ApplySgd(*sgd, learning_rate, elements);
   } else {
-    ApplyAdam(std::get<AdamSpec>(spec), learning_rate, step_number, gradient,
-              value, state);
+    ApplyAdam(
+        CoefficientsOf(std::get<AdamSpec>(spec), learning_rate, step_number),
+        elements.num_elements, elements.gradient, elements.value,
+        elements.first_moment, elements.second_moment);
   }
 }
 

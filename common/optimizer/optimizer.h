@@ -29,6 +29,16 @@ absl::Status CheckLearningRate(float learning_rate);
 OptimizerState MakeOptimizerState(const OptimizerSpec& spec,
                                   const Shape& shape);
 
+// Some elements of a parameter with all that their update needs. Moments are
+// null where the optimizer has no use for them.
+struct UpdateElements {
+  float* value = nullptr;
+  const float* gradient = nullptr;
+  float* first_moment = nullptr;
+  float* second_moment = nullptr;
+  int64_t num_elements = 0;
+};
+
 // Applies one update to `value` in place. `step_number` counts from 1 and
 // corrects Adam's bias. `gradient` has as many elements as `value`.
 //
@@ -40,6 +50,9 @@ OptimizerState MakeOptimizerState(const OptimizerSpec& spec,
 void ApplyUpdate(const OptimizerSpec& spec, float learning_rate,
                  int64_t step_number, const Tensor& gradient, Tensor& value,
                  OptimizerState& state);
+// The same for some of a parameter's elements.
+void ApplyUpdate(const OptimizerSpec& spec, float learning_rate,
+                 int64_t step_number, const UpdateElements& elements);
 
 }  // namespace switchyard
 

@@ -268,7 +268,7 @@ absl::StatusOr<CommitOutcome> ExpertLayer::CommitStep(const StepKey& key,
   // Made first: once admitted, a commit does not fail.
   ScratchSlots<UpdateScratch> slots(
       MaxTasksAtOnce(resources_.pool, store_->num_hosted()),
-      [this] { return StoredExpert::MakeUpdateScratch(spec_.optimizer); });
+      [] { return StoredExpert::MakeUpdateScratch(); });
   {
     MutexLock steps_lock(steps_mutex_);
     SWITCHYARD_ASSIGN_OR_RETURN(const CommitOutcome outcome,

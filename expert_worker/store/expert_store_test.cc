@@ -108,7 +108,7 @@ TEST(StoredExpertTest, UpdateUsesTheGradientsAndZeroesThem) {
   const ParameterSpec bias = ExpertParameters(Spec(SgdSpec{}), 0)[1];
   const float before = Values(expert, bias)[2];
   expert.Write(ParameterKind::kGradient, 1, 2, one);
-  UpdateScratch scratch = StoredExpert::MakeUpdateScratch(SgdSpec{});
+  UpdateScratch scratch = StoredExpert::MakeUpdateScratch();
   expert.Update(SgdSpec{}, 0.5f, 1, scratch);
   EXPECT_FLOAT_EQ(Values(expert, bias)[2], before - 0.5f);
   EXPECT_EQ(expert.SquaredGradientNorm(), 0.0);

@@ -25,33 +25,33 @@ DType StorageDType(const LayerSpec& spec, const ParameterSpec& parameter) {
                                                           : parameter.dtype;
 }
 
-// Copies where there is something: SGD keeps fewer moments than Adam.
-void CopyPiece(const Tensor& from, int64_t from_offset, int64_t num_elements,
-               Tensor& to, int64_t to_offset) {
-  if (from.num_elements() == 0) return;
-  std::copy_n(from.data() + from_offset, num_elements, to.data() + to_offset);
+float* At(Tensor& tensor, int64_t offset) {
+  return tensor.num_elements() == 0 ? nullptr : tensor.data() + offset;
 }
 
-// ApplyUpdate, which is element by element, piece by piece. What a short last
-// piece leaves in the rest of the scratch is computed with and thrown away.
+// ApplyUpdate, which is element by element, piece by piece: what a piece has
+// brought into the cache is used for all that is done to it, and its gradient
+// is zeroed there.
 void UpdateByPieces(const OptimizerSpec& optimizer, float learning_rate,
-                    int64_t step_number, const Tensor& gradient,
-                    StoredTensor& value, OptimizerState& state,
-                    UpdateScratch& scratch) {
+                    int64_t step_number, Tensor& gradient, StoredTensor& value,
+                    OptimizerState& state, UpdateScratch& scratch) {
+  const bool in_place = value.dtype() == DType::kFloat32;
   const int64_t num_stored = value.layout().num_stored();
   for (int64_t begin = 0; begin < num_stored; begin += kUpdateElements) {
     const int64_t n = std::min(kUpdateElements, num_stored - begin);
-    const auto piece =
+    const auto widened =
         scratch.value.values().subspan(0, static_cast<size_t>(n));
-    value.ReadStored(begin, piece);
-    CopyPiece(gradient, begin, n, scratch.gradient, 0);
-    CopyPiece(state.first_moment, begin, n, scratch.state.first_moment, 0);
-    CopyPiece(state.second_moment, begin, n, scratch.state.second_moment, 0);
-    ApplyUpdate(optimizer, learning_rate, step_number, scratch.gradient,
-                scratch.value, scratch.state);
-    value.WriteStored(begin, piece);
-    CopyPiece(scratch.state.first_moment, 0, n, state.first_moment, begin);
-    CopyPiece(scratch.state.second_moment, 0, n, state.second_moment, begin);
+    if (!in_place) value.ReadStored(begin, widened);
+    float* const gradient_piece = gradient.data() + begin;
+    ApplyUpdate(
+        optimizer, learning_rate, step_number,
+        {.value = in_place ? value.floats().data() + begin : widened.data(),
+         .gradient = gradient_piece,
+         .first_moment = At(state.first_moment, begin),
+         .second_moment = At(state.second_moment, begin),
+         .num_elements = n});
+    if (!in_place) value.WriteStored(begin, widened);
+    std::fill_n(gradient_piece, n, 0.0f);
   }
 }
 
@@ -130,25 +130,16 @@ double StoredExpert::SquaredGradientNorm() const {
   return squared_norm;
 }
 
-UpdateScratch StoredExpert::MakeUpdateScratch(const OptimizerSpec& optimizer) {
-  const Shape shape = {kUpdateElements};
-  return {.value = Tensor::Zeros(shape),
-          .gradient = Tensor::Zeros(shape),
-          .state = MakeOptimizerState(optimizer, shape)};
+UpdateScratch StoredExpert::MakeUpdateScratch() {
+  return {.value = Tensor::Zeros({kUpdateElements})};
 }
 
 void StoredExpert::Update(const OptimizerSpec& optimizer, float learning_rate,
                           int64_t step_number, UpdateScratch& scratch) {
   for (size_t i = 0; i < gradients_.size(); ++i) {
-    if (values_[i].dtype() == DType::kFloat32) {
-      ApplyUpdate(optimizer, learning_rate, step_number, gradients_[i],
-                  values_[i].floats(), optimizer_states_[i]);
-    } else {
-      UpdateByPieces(optimizer, learning_rate, step_number, gradients_[i],
-                     values_[i], optimizer_states_[i], scratch);
-    }
+    UpdateByPieces(optimizer, learning_rate, step_number, gradients_[i],
+                   values_[i], optimizer_states_[i], scratch);
   }
-  ZeroGradients();
 }
 
 void StoredExpert::ZeroGradients() {

@@ -17,8 +17,6 @@ namespace switchyard {
 // Where one piece of a parameter that is not stored as float32 is updated.
 struct UpdateScratch {
   Tensor value;
-  Tensor gradient;
-  OptimizerState state;
 };
 
 // One expert: parameters in the dtypes of the layer, and, unless the layer is
@@ -50,8 +48,8 @@ class StoredExpert {
   // In double, parameter by parameter; order as DotProduct, of elements as they
   // are stored.
   double SquaredGradientNorm() const;
-  // Working memory for Update. A few hundred KiB at most.
-  static UpdateScratch MakeUpdateScratch(const OptimizerSpec& optimizer);
+  // Working memory for Update, 16 KiB.
+  static UpdateScratch MakeUpdateScratch();
   // One update with the summed gradients, see ApplyUpdate, which are zero
   // afterwards. Computed in float32 and rounded to the dtype once, at the end;
   // so an update of less than half of a value's last digit does nothing.

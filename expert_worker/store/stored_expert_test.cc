@@ -47,7 +47,7 @@ TEST(StoredExpertTest, UpdatesAreRoundedToTheStoredDType) {
   // bfloat16 has 7 bits after the point: 2^-7 shows, 2^-10 does not.
   expert.Write(ParameterKind::kGradient, 0, 0,
                std::vector<float>{-0.0078125f, -0.0009765625f});
-  UpdateScratch scratch = StoredExpert::MakeUpdateScratch(spec.optimizer);
+  UpdateScratch scratch = StoredExpert::MakeUpdateScratch();
   expert.Update(spec.optimizer, /*learning_rate=*/1.0f, /*step_number=*/1,
                 scratch);
   std::vector<float> values(2);
@@ -67,7 +67,7 @@ TEST(StoredExpertTest, LargeParametersAreUpdatedAsAWhole) {
   StoredTensor expected(shape, DType::kBFloat16);
   expected.Write(0, InitialParameter(ExpertParameters(spec, 0)[0], 0).values());
   OptimizerState state = MakeOptimizerState(spec.optimizer, shape);
-  UpdateScratch scratch = StoredExpert::MakeUpdateScratch(spec.optimizer);
+  UpdateScratch scratch = StoredExpert::MakeUpdateScratch();
   for (int64_t step = 1; step <= 3; ++step) {
     const Tensor gradient =
         testing::RandomTensor(shape, static_cast<uint64_t>(step));
