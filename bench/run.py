@@ -20,7 +20,8 @@ RESULTS = ROOT / "bench" / "results" / "latest.json"
 
 
 def programs():
-    return sorted(path.name.removeprefix("bench_") for path in BINARIES.glob("bench_*"))
+    return sorted(path.name.removeprefix("bench_") for path in BINARIES.glob("bench_*")
+                  if not path.name.endswith("_test"))
 
 
 def commands(name, repeats):
