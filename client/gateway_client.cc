@@ -1,14 +1,19 @@
 #include "client/gateway_client.h"
 
 #include <grpcpp/client_context.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/status_conversion.h"
+#include "services/wire/call_buffer.h"
 #include "services/wire/layer_call_codec.h"
 #include "services/wire/layer_codec.h"
 #include "services/wire/status_codec.h"
@@ -16,11 +21,35 @@
 #include "switchyard/v1/registry.grpc.pb.h"
 
 namespace switchyard {
+namespace {
+
+// As generated blocking stubs do it: the caller's own thread waits for the
+// answer.
+grpc::Status CallWithBytes(
+    grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>& stub,
+    const std::string& method, const grpc::ByteBuffer& request,
+    grpc::ClientContext& context, grpc::ByteBuffer& response) {
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
+  call->StartCall();
+  grpc::Status status;
+  void* tag = nullptr;
+  bool ok = false;
+  call->Finish(&response, &status, &tag);
+  queue.Next(&tag, &ok);
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) continue;
+  return status;
+}
+
+}  // namespace
 
 class GatewayClient::Impl {
  public:
   using GatewayStub = v1::Gateway::StubInterface;
   using RegistryStub = v1::Registry::StubInterface;
+  using BytesStub =
+      grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
   template <typename Stub, typename Request, typename Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&,
                                         Response*);
@@ -30,6 +59,7 @@ class GatewayClient::Impl {
     const std::shared_ptr<grpc::Channel> channel =
         MakeChannel(address, options.max_message_bytes);
     gateway_ = v1::Gateway::NewStub(channel);
+    tokens_ = std::make_unique<BytesStub>(channel);
     registry_ = v1::Registry::NewStub(channel);
   }
 
@@ -44,6 +74,21 @@ class GatewayClient::Impl {
     return Call<RegistryStub, Request, Response>(*registry_, method, request);
   }
 
+  // A call that carries tokens; `method` is its name.
+  template <typename Result, typename Request>
+  absl::StatusOr<Result> CallWithTokens(const char* method,
+                                        const Request& request) {
+    grpc::ByteBuffer response;
+    SWITCHYARD_RETURN_IF_ERROR(Await([&](grpc::ClientContext& context) {
+      return CallWithBytes(
+          *tokens_, absl::StrCat("/switchyard.v1.Gateway/", method),
+          wire::EncodeBuffer(request, activation_dtype()), context, response);
+    }));
+    SWITCHYARD_ASSIGN_OR_RETURN(wire::Received<Result> received,
+                                Check(wire::DecodeBuffer<Result>(response)));
+    return std::move(received.value);
+  }
+
   // A response that does not decode is the gateway's fault, not the caller's.
   template <typename Result>
   absl::StatusOr<Result> Check(absl::StatusOr<Result> result) const {
@@ -53,24 +98,31 @@ class GatewayClient::Impl {
                      ": ill-formed response: ", result.status().message()));
   }
 
+  const std::string& address() const { return address_; }
+
+ private:
   v1::DType activation_dtype() const {
     return options_.bfloat16_activations ? v1::DTYPE_BFLOAT16
                                          : v1::DTYPE_FLOAT32;
   }
-  const std::string& address() const { return address_; }
 
- private:
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Stub& stub,
                                 Method<Stub, Request, Response> method,
                                 const Request& request) {
+    Response response;
+    SWITCHYARD_RETURN_IF_ERROR(Await([&](grpc::ClientContext& context) {
+      return (stub.*method)(&context, request, &response);
+    }));
+    return response;
+  }
+
+  absl::Status Await(
+      absl::FunctionRef<grpc::Status(grpc::ClientContext&)> call) {
     grpc::ClientContext context;
     context.set_deadline(
         absl::ToChronoTime(Clock::Real().Now() + options_.timeout));
-    Response response;
-    const absl::Status status =
-        FromGrpcStatus((stub.*method)(&context, request, &response));
-    if (status.ok()) return response;
+    const absl::Status status = FromGrpcStatus(call(context));
     if (!absl::IsUnavailable(status)) return status;
     return absl::UnavailableError(
         absl::StrCat("gateway at ", address_, ": ", status.message()));
@@ -79,6 +131,7 @@ class GatewayClient::Impl {
   const std::string address_;
   const GatewayClientOptions options_;
   std::unique_ptr<v1::Gateway::StubInterface> gateway_;
+  std::unique_ptr<BytesStub> tokens_;
   std::unique_ptr<v1::Registry::StubInterface> registry_;
 };
 
@@ -131,20 +184,12 @@ absl::Status GatewayClient::DeleteLayer(const std::string& name) {
 
 absl::StatusOr<ForwardResult> GatewayClient::Forward(
     const ForwardRequest& request) {
-  SWITCHYARD_ASSIGN_OR_RETURN(
-      const v1::ForwardResponse response,
-      impl_->Call(&Impl::GatewayStub::Forward,
-                  wire::Encode(request, impl_->activation_dtype())));
-  return impl_->Check(wire::Decode(response));
+  return impl_->CallWithTokens<ForwardResult>("Forward", request);
 }
 
 absl::StatusOr<BackwardResult> GatewayClient::Backward(
     const BackwardRequest& request) {
-  SWITCHYARD_ASSIGN_OR_RETURN(
-      const v1::BackwardResponse response,
-      impl_->Call(&Impl::GatewayStub::Backward,
-                  wire::Encode(request, impl_->activation_dtype())));
-  return impl_->Check(wire::Decode(response));
+  return impl_->CallWithTokens<BackwardResult>("Backward", request);
 }
 
 absl::StatusOr<StepResult> GatewayClient::Step(const StepRequest& request) {
@@ -156,11 +201,7 @@ absl::StatusOr<StepResult> GatewayClient::Step(const StepRequest& request) {
 
 absl::StatusOr<TrainStepResult> GatewayClient::TrainStep(
     const TrainStepRequest& request) {
-  SWITCHYARD_ASSIGN_OR_RETURN(
-      const v1::TrainStepResponse response,
-      impl_->Call(&Impl::GatewayStub::TrainStep,
-                  wire::Encode(request, impl_->activation_dtype())));
-  return impl_->Check(wire::Decode(response));
+  return impl_->CallWithTokens<TrainStepResult>("TrainStep", request);
 }
 
 absl::StatusOr<ReadParametersResult> GatewayClient::ReadParameters(

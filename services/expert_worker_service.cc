@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/base/status_macros.h"
+#include "services/wire/call_buffer.h"
 #include "services/wire/expert_codec.h"
 
 namespace switchyard {
@@ -72,33 +73,33 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::ImportExperts(
 }
 
 grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Forward(
-    grpc::CallbackServerContext* context,
-    const v1::ExpertForwardRequest* request,
-    v1::ExpertForwardResponse* response) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
   return bulk_.Handle(
-      context, *request, "Forward",
+      context, static_cast<int64_t>(request->Length()), "Forward",
       [this, request, response](absl::Time /*deadline*/) -> absl::Status {
-        SWITCHYARD_ASSIGN_OR_RETURN(const ExpertForwardRequest decoded,
-                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const wire::Received<ExpertForwardRequest> received,
+            wire::DecodeBuffer<ExpertForwardRequest>(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ExpertForwardResult result,
-                                    worker_.Forward(decoded));
-        *response = wire::Encode(result);
+                                    worker_.Forward(received.value));
+        *response = wire::EncodeBuffer(result, v1::DTYPE_FLOAT32);
         return absl::OkStatus();
       });
 }
 
 grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Backward(
-    grpc::CallbackServerContext* context,
-    const v1::ExpertBackwardRequest* request,
-    v1::ExpertBackwardResponse* response) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
   return bulk_.Handle(
-      context, *request, "Backward",
+      context, static_cast<int64_t>(request->Length()), "Backward",
       [this, request, response](absl::Time /*deadline*/) -> absl::Status {
-        SWITCHYARD_ASSIGN_OR_RETURN(const ExpertBackwardRequest decoded,
-                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const wire::Received<ExpertBackwardRequest> received,
+            wire::DecodeBuffer<ExpertBackwardRequest>(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ExpertBackwardResult result,
-                                    worker_.Backward(decoded));
-        *response = wire::Encode(result);
+                                    worker_.Backward(received.value));
+        *response = wire::EncodeBuffer(result, v1::DTYPE_FLOAT32);
         return absl::OkStatus();
       });
 }

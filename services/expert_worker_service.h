@@ -7,8 +7,13 @@
 
 namespace switchyard {
 
+// What carries tokens comes as bytes: see services/wire/call_buffer.h.
+using ExpertWorkerBase = v1::ExpertWorker::WithRawCallbackMethod_Forward<
+    v1::ExpertWorker::WithRawCallbackMethod_Backward<
+        v1::ExpertWorker::CallbackService>>;
+
 // The ExpertWorker service: decodes, calls the worker, encodes. Thread-safe.
-class ExpertWorkerServiceImpl final : public v1::ExpertWorker::CallbackService {
+class ExpertWorkerServiceImpl final : public ExpertWorkerBase {
  public:
   // `bulk` runs what carries tensors, `control` the rest, so that a step can be
   // aborted while forwards fill the queue. All must outlive the server that
@@ -37,14 +42,12 @@ class ExpertWorkerServiceImpl final : public v1::ExpertWorker::CallbackService {
       grpc::CallbackServerContext* context,
       const v1::ImportExpertsRequest* request,
       v1::ImportExpertsResponse* response) override;
-  grpc::ServerUnaryReactor* Forward(
-      grpc::CallbackServerContext* context,
-      const v1::ExpertForwardRequest* request,
-      v1::ExpertForwardResponse* response) override;
-  grpc::ServerUnaryReactor* Backward(
-      grpc::CallbackServerContext* context,
-      const v1::ExpertBackwardRequest* request,
-      v1::ExpertBackwardResponse* response) override;
+  grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context,
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Backward(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* PrepareStep(
       grpc::CallbackServerContext* context,
       const v1::PrepareStepRequest* request,

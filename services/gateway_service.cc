@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/base/status_macros.h"
+#include "services/wire/call_buffer.h"
 #include "services/wire/layer_call_codec.h"
 #include "services/wire/layer_codec.h"
 #include "services/wire/status_codec.h"
@@ -62,31 +63,34 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::DeleteLayer(
 }
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::Forward(
-    grpc::CallbackServerContext* context, const v1::ForwardRequest* request,
-    v1::ForwardResponse* response) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
   return handler_.Handle(
-      context, *request, "Forward",
+      context, static_cast<int64_t>(request->Length()), "Forward",
       [this, request, response](absl::Time deadline) -> absl::Status {
-        SWITCHYARD_ASSIGN_OR_RETURN(const ForwardRequest decoded,
-                                    wire::Decode(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const wire::Received<ForwardRequest> received,
+            wire::DecodeBuffer<ForwardRequest>(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ForwardResult result,
-                                    gateway_.Forward(decoded, deadline));
-        *response = wire::Encode(result, request->x().dtype());
+                                    gateway_.Forward(received.value, deadline));
+        *response = wire::EncodeBuffer(result, received.dtype);
         return absl::OkStatus();
       });
 }
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::Backward(
-    grpc::CallbackServerContext* context, const v1::BackwardRequest* request,
-    v1::BackwardResponse* response) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
   return handler_.Handle(
-      context, *request, "Backward",
+      context, static_cast<int64_t>(request->Length()), "Backward",
       [this, request, response](absl::Time deadline) -> absl::Status {
-        SWITCHYARD_ASSIGN_OR_RETURN(const BackwardRequest decoded,
-                                    wire::Decode(*request));
-        SWITCHYARD_ASSIGN_OR_RETURN(const BackwardResult result,
-                                    gateway_.Backward(decoded, deadline));
-        *response = wire::Encode(result, request->grad_y().dtype());
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const wire::Received<BackwardRequest> received,
+            wire::DecodeBuffer<BackwardRequest>(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const BackwardResult result,
+            gateway_.Backward(received.value, deadline));
+        *response = wire::EncodeBuffer(result, received.dtype);
         return absl::OkStatus();
       });
 }
@@ -106,16 +110,18 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::Step(
 }
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::TrainStep(
-    grpc::CallbackServerContext* context, const v1::TrainStepRequest* request,
-    v1::TrainStepResponse* response) {
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
   return handler_.Handle(
-      context, *request, "TrainStep",
+      context, static_cast<int64_t>(request->Length()), "TrainStep",
       [this, request, response](absl::Time deadline) -> absl::Status {
-        SWITCHYARD_ASSIGN_OR_RETURN(const TrainStepRequest decoded,
-                                    wire::Decode(*request));
-        SWITCHYARD_ASSIGN_OR_RETURN(const TrainStepResult result,
-                                    gateway_.TrainStep(decoded, deadline));
-        *response = wire::Encode(result, request->x().dtype());
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const wire::Received<TrainStepRequest> received,
+            wire::DecodeBuffer<TrainStepRequest>(*request));
+        SWITCHYARD_ASSIGN_OR_RETURN(
+            const TrainStepResult result,
+            gateway_.TrainStep(received.value, deadline));
+        *response = wire::EncodeBuffer(result, received.dtype);
         return absl::OkStatus();
       });
 }

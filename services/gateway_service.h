@@ -7,8 +7,14 @@
 
 namespace switchyard {
 
+// What carries tokens comes as bytes: see services/wire/call_buffer.h.
+using GatewayBase = v1::Gateway::WithRawCallbackMethod_Forward<
+    v1::Gateway::WithRawCallbackMethod_Backward<
+        v1::Gateway::WithRawCallbackMethod_TrainStep<
+            v1::Gateway::CallbackService>>>;
+
 // The Gateway service: decodes, calls the gateway, encodes. Thread-safe.
-class GatewayServiceImpl final : public v1::Gateway::CallbackService {
+class GatewayServiceImpl final : public GatewayBase {
  public:
   // Both must outlive the server that this is registered with.
   GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler)
@@ -31,17 +37,17 @@ class GatewayServiceImpl final : public v1::Gateway::CallbackService {
       v1::DeleteLayerResponse* response) override;
 
   grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context,
-                                    const v1::ForwardRequest* request,
-                                    v1::ForwardResponse* response) override;
+                                    const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Backward(grpc::CallbackServerContext* context,
-                                     const v1::BackwardRequest* request,
-                                     v1::BackwardResponse* response) override;
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Step(grpc::CallbackServerContext* context,
                                  const v1::StepRequest* request,
                                  v1::StepResponse* response) override;
   grpc::ServerUnaryReactor* TrainStep(grpc::CallbackServerContext* context,
-                                      const v1::TrainStepRequest* request,
-                                      v1::TrainStepResponse* response) override;
+                                      const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
 
   grpc::ServerUnaryReactor* ReadParameters(
       grpc::CallbackServerContext* context,

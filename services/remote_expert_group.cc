@@ -1,16 +1,20 @@
 #include "services/remote_expert_group.h"
 
 #include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
 #include "common/concurrency/thread_pool.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/exception_boundary.h"
 #include "services/rpc/outbound_calls.h"
 #include "services/rpc/status_conversion.h"
+#include "services/wire/call_buffer.h"
 #include "services/wire/expert_codec.h"
 #include "switchyard/v1/worker.grpc.pb.h"
 
@@ -19,10 +23,26 @@ namespace {
 
 using AsyncStub = v1::ExpertWorker::StubInterface::async_interface;
 
+// For what carries tokens, as bytes.
+using BytesStub =
+    grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
+
 struct Stubs {
-  std::unique_ptr<v1::ExpertWorker::Stub> bulk;
-  std::unique_ptr<v1::ExpertWorker::Stub> control;
+  explicit Stubs(const std::string& address, int64_t max_message_bytes)
+      : bulk_channel(MakeChannel(address, max_message_bytes)),
+        tokens(bulk_channel),
+        bulk(v1::ExpertWorker::NewStub(bulk_channel)),
+        control(v1::ExpertWorker::NewStub(
+            MakeChannel(address, max_message_bytes))) {}
+
+  const std::shared_ptr<grpc::Channel> bulk_channel;
+  BytesStub tokens;
+  const std::unique_ptr<v1::ExpertWorker::Stub> bulk;
+  const std::unique_ptr<v1::ExpertWorker::Stub> control;
 };
+
+constexpr char kForwardMethod[] = "/switchyard.v1.ExpertWorker/Forward";
+constexpr char kBackwardMethod[] = "/switchyard.v1.ExpertWorker/Backward";
 
 // gRPC 1.51 ends its callback threads with the last channel or server that uses
 // them, and joins them in the thread that let go of it: in one of themselves,
@@ -84,10 +104,7 @@ class RemoteExpertGroup::Impl {
       : worker_(absl::StrCat("worker ", worker_id, " at ", address)),
         calls_(calls != nullptr ? std::move(calls)
                                 : std::make_shared<OutboundCalls>()),
-        stubs_(new Stubs{v1::ExpertWorker::NewStub(
-                             MakeChannel(address, max_message_bytes)),
-                         v1::ExpertWorker::NewStub(
-                             MakeChannel(address, max_message_bytes))},
+        stubs_(new Stubs(address, max_message_bytes),
                &DestroyOffCallbackThreads) {}
 
   AsyncStub& bulk() { return *stubs_->bulk->async(); }
@@ -98,7 +115,7 @@ class RemoteExpertGroup::Impl {
   void Start(AsyncStub& stub, Method<Request, Response> method, Request request,
              absl::Time deadline, Done done) {
     StartCall<Request, Response>(
-        stub, method, std::move(request), deadline,
+        Bound(stub, method), std::move(request), deadline,
         [done = std::move(done)](absl::Status status, const std::string&,
                                  const Response&) { done(std::move(status)); });
   }
@@ -108,27 +125,73 @@ class RemoteExpertGroup::Impl {
   void StartWith(AsyncStub& stub, Method<Request, Response> method,
                  Request request, absl::Time deadline, DoneWith<Result> done) {
     StartCall<Request, Response>(
-        stub, method, std::move(request), deadline,
-        [done = std::move(done)](absl::Status status, const std::string& worker,
-                                 const Response& response) {
-          if (!status.ok()) return done(std::move(status));
-          absl::StatusOr<Result> result = absl::UnknownError("not decoded");
-          status = RunCatching([&] {
-            result = CheckResponse<Result>(worker, wire::Decode(response));
-            return absl::OkStatus();
-          });
-          if (!status.ok()) return done(std::move(status));
-          done(std::move(result));
-        });
+        Bound(stub, method), std::move(request), deadline,
+        DecodeAndEnd<Result, Response>(
+            [](const Response& response) -> absl::StatusOr<Result> {
+              return wire::Decode(response);
+            },
+            std::move(done)));
+  }
+
+  // The same for a call that carries tokens.
+  template <typename Result, typename Request>
+  void StartWithTokens(const char* method, const Request& request,
+                       v1::DType dtype, absl::Time deadline,
+                       DoneWith<Result> done) {
+    StartCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+        [this, method](grpc::ClientContext* context,
+                       const grpc::ByteBuffer* bytes,
+                       grpc::ByteBuffer* response,
+                       std::function<void(grpc::Status)> on_done) {
+          stubs_->tokens.UnaryCall(context, method, {}, bytes, response,
+                                   std::move(on_done));
+        },
+        wire::EncodeBuffer(request, dtype), deadline,
+        DecodeAndEnd<Result, grpc::ByteBuffer>(
+            [](const grpc::ByteBuffer& response) -> absl::StatusOr<Result> {
+              SWITCHYARD_ASSIGN_OR_RETURN(wire::Received<Result> received,
+                                          wire::DecodeBuffer<Result>(response));
+              return std::move(received.value);
+            },
+            std::move(done)));
   }
 
  private:
+  template <typename Response>
+  using OnEnd =
+      std::function<void(absl::Status, const std::string&, const Response&)>;
+
   template <typename Request, typename Response>
-  void StartCall(
-      AsyncStub& stub, Method<Request, Response> method, Request request,
-      absl::Time deadline,
-      std::function<void(absl::Status, const std::string&, const Response&)>
-          done) {
+  static auto Bound(AsyncStub& stub, Method<Request, Response> method) {
+    return [&stub, method](grpc::ClientContext* context, const Request* request,
+                           Response* response,
+                           std::function<void(grpc::Status)> on_done) {
+      (stub.*method)(context, request, response, std::move(on_done));
+    };
+  }
+
+  template <typename Result, typename Response>
+  static OnEnd<Response> DecodeAndEnd(
+      absl::StatusOr<Result> (*decode)(const Response&),
+      DoneWith<Result> done) {
+    return [decode, done = std::move(done)](absl::Status status,
+                                            const std::string& worker,
+                                            const Response& response) {
+      if (!status.ok()) return done(std::move(status));
+      absl::StatusOr<Result> result = absl::UnknownError("not decoded");
+      status = RunCatching([&] {
+        result = CheckResponse<Result>(worker, decode(response));
+        return absl::OkStatus();
+      });
+      if (!status.ok()) return done(std::move(status));
+      done(std::move(result));
+    };
+  }
+
+  // `start(context, request, response, on_done)` makes the call.
+  template <typename Request, typename Response, typename StartFunction>
+  void StartCall(StartFunction start, Request request, absl::Time deadline,
+                 OnEnd<Response> done) {
     auto call = std::make_shared<Call<Request, Response>>();
     call->stubs = stubs_;
     const std::shared_ptr<grpc::ClientContext> context(call, &call->context);
@@ -139,17 +202,16 @@ class RemoteExpertGroup::Impl {
     }
     call->context.set_deadline(absl::ToChronoTime(deadline));
     call->request = std::move(request);
-    (stub.*method)(
-        &call->context, &call->request, &call->response,
-        [call, calls = calls_, worker = worker_,
-         done = std::move(done)](const grpc::Status& status) mutable {
-          done(FromWorker(worker, status), worker, call->response);
-          // What they hold must be gone before the call is.
-          done = nullptr;
-          std::shared_ptr<grpc::ClientContext> ended(call, &call->context);
-          call.reset();
-          calls->Remove(std::move(ended));
-        });
+    start(&call->context, &call->request, &call->response,
+          [call, calls = calls_, worker = worker_,
+           done = std::move(done)](const grpc::Status& status) mutable {
+            done(FromWorker(worker, status), worker, call->response);
+            // What they hold must be gone before the call is.
+            done = nullptr;
+            std::shared_ptr<grpc::ClientContext> ended(call, &call->context);
+            call.reset();
+            calls->Remove(std::move(ended));
+          });
   }
 
   const std::string worker_;
@@ -208,19 +270,15 @@ void RemoteExpertGroup::ImportExperts(const ImportExpertsRequest& request,
 void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,
                                 absl::Time deadline,
                                 DoneWith<ExpertForwardResult> done) {
-  impl_->StartWith<ExpertForwardResult, v1::ExpertForwardRequest,
-                   v1::ExpertForwardResponse>(
-      impl_->bulk(), &AsyncStub::Forward, wire::Encode(request), deadline,
-      std::move(done));
+  impl_->StartWithTokens<ExpertForwardResult>(
+      kForwardMethod, request, v1::DTYPE_FLOAT32, deadline, std::move(done));
 }
 
 void RemoteExpertGroup::Backward(const ExpertBackwardRequest& request,
                                  absl::Time deadline,
                                  DoneWith<ExpertBackwardResult> done) {
-  impl_->StartWith<ExpertBackwardResult, v1::ExpertBackwardRequest,
-                   v1::ExpertBackwardResponse>(
-      impl_->bulk(), &AsyncStub::Backward, wire::Encode(request), deadline,
-      std::move(done));
+  impl_->StartWithTokens<ExpertBackwardResult>(
+      kBackwardMethod, request, v1::DTYPE_FLOAT32, deadline, std::move(done));
 }
 
 void RemoteExpertGroup::PrepareStep(const StepKey& key, absl::Time deadline,

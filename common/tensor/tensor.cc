@@ -48,17 +48,12 @@ std::string ShapeToString(absl::Span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-void Tensor::Free::operator()(float* data) const {
-  FreeTensorMemory(data, num_bytes);
-}
-
 Tensor::Tensor(const Shape& shape, bool zero)
-    : shape_(shape),
-      num_elements_(Product(shape)),
-      data_(static_cast<float*>(
-                AllocateTensorMemory(static_cast<size_t>(size_bytes()))),
-            Free{static_cast<size_t>(size_bytes())}) {
-  if (zero) std::memset(data_.get(), 0, static_cast<size_t>(size_bytes()));
+    : shape_(shape), num_elements_(Product(shape)) {
+  const auto num_bytes = static_cast<size_t>(size_bytes());
+  data_.reset(static_cast<float*>(AllocateTensorMemory(num_bytes)),
+              [num_bytes](float* data) { FreeTensorMemory(data, num_bytes); });
+  if (zero) std::memset(data_.get(), 0, num_bytes);
 }
 
 Tensor Tensor::FromSpan(const Shape& shape, absl::Span<const float> values) {

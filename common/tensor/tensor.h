@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
@@ -23,8 +24,9 @@ absl::StatusOr<int64_t> NumElements(absl::Span<const int64_t> shape,
 // "[2, 3]".
 std::string ShapeToString(absl::Span<const int64_t> shape);
 
-// A dense, row-major float32 tensor that owns its memory, aligned to 64 bytes.
-// Movable, not copyable (Clone says it aloud). Thread-compatible.
+// A dense, row-major float32 tensor, aligned to 64 bytes. It owns its memory,
+// alone unless Share was called. Movable, not copyable (Clone and Share say it
+// aloud). Thread-compatible.
 class Tensor {
  public:
   // An empty tensor of shape [0].
@@ -44,6 +46,8 @@ class Tensor {
   Tensor& operator=(const Tensor&) = delete;
 
   Tensor Clone() const { return FromSpan(shape_, values()); }
+  // A second owner of the same memory, which neither may write to from now on.
+  Tensor Share() const { return Tensor(shape_, num_elements_, data_); }
 
   const Shape& shape() const { return shape_; }
   int64_t num_elements() const { return num_elements_; }
@@ -71,15 +75,14 @@ class Tensor {
   void Reshape(const Shape& shape);
 
  private:
-  struct Free {
-    void operator()(float* data) const;
-    size_t num_bytes;
-  };
   Tensor(const Shape& shape, bool zero);
+  Tensor(const Shape& shape, int64_t num_elements,
+         std::shared_ptr<float[]> data)
+      : shape_(shape), num_elements_(num_elements), data_(std::move(data)) {}
 
   Shape shape_;
   int64_t num_elements_;
-  std::unique_ptr<float[], Free> data_;
+  std::shared_ptr<float[]> data_;
 };
 
 // A matrix somebody else owns: [num_rows, num_cols], row-major, contiguous.

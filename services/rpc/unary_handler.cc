@@ -72,10 +72,8 @@ UnaryHandler::UnaryHandler(absl::string_view name, const ServerLimits& limits,
              .max_queued_tasks = limits.max_queued_requests}) {}
 
 grpc::ServerUnaryReactor* UnaryHandler::Handle(
-    grpc::CallbackServerContext* context,
-    const google::protobuf::MessageLite& request, absl::string_view method,
-    Work work) {
-  const auto request_bytes = static_cast<int64_t>(request.ByteSizeLong());
+    grpc::CallbackServerContext* context, int64_t request_bytes,
+    absl::string_view method, Work work) {
   // Counted before anything else, so that OnDone always finds its count.
   absl::Status admitted = Admit(request_bytes);
   Call* const call =

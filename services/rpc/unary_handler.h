@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -39,14 +40,22 @@ class UnaryHandler {
   UnaryHandler(const UnaryHandler&) = delete;
   UnaryHandler& operator=(const UnaryHandler&) = delete;
 
-  // To be returned from a method of a callback service. Refuses with
+  // To be returned from a method of a callback service, whose request has
+  // `request_bytes` bytes. Refuses with
   // RESOURCE_EXHAUSTED over a limit and with UNAVAILABLE after StopAdmitting;
   // skips `work` if by its turn the client has left or the deadline has passed.
   // `method` names the call in the metrics and must outlive the handler.
   grpc::ServerUnaryReactor* Handle(grpc::CallbackServerContext* context,
-                                   const google::protobuf::MessageLite& request,
+                                   int64_t request_bytes,
                                    absl::string_view method, Work work)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  grpc::ServerUnaryReactor* Handle(grpc::CallbackServerContext* context,
+                                   const google::protobuf::MessageLite& request,
+                                   absl::string_view method, Work work)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    return Handle(context, static_cast<int64_t>(request.ByteSizeLong()), method,
+                  std::move(work));
+  }
 
   void StopAdmitting() ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until the answers of all calls are sent; false if `timeout` passes

@@ -147,7 +147,7 @@ v1::ImportExpertsRequest Encode(const ImportExpertsRequest& request) {
 }
 
 absl::StatusOr<ExpertForwardRequest> Decode(
-    const v1::ExpertForwardRequest& message) {
+    const v1::ExpertForwardRequest& message, std::optional<Tensor> x) {
   SWITCHYARD_RETURN_IF_ERROR(CheckRoutes(message));
   ExpertForwardRequest request;
   request.layer = message.layer();
@@ -157,11 +157,12 @@ absl::StatusOr<ExpertForwardRequest> Decode(
   request.route_tokens = ToVector(message.route_tokens());
   request.route_experts = ToVector(message.route_experts());
   request.route_weights = ToVector(message.route_weights());
-  SWITCHYARD_ASSIGN_OR_RETURN(request.x, DecodeTensor(message.x(), "x"));
+  SWITCHYARD_ASSIGN_OR_RETURN(request.x,
+                              TakenOrDecoded(std::move(x), message.x(), "x"));
   return request;
 }
 
-v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request) {
+v1::ExpertForwardRequest EncodeRest(const ExpertForwardRequest& request) {
   v1::ExpertForwardRequest message;
   message.set_layer(request.layer);
   message.set_generation(request.generation);
@@ -172,60 +173,87 @@ v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request) {
   Assign(request.route_tokens, message.mutable_route_tokens());
   Assign(request.route_experts, message.mutable_route_experts());
   Assign(request.route_weights, message.mutable_route_weights());
-  *message.mutable_x() = EncodeTensor(request.x, v1::DTYPE_FLOAT32);
+  return message;
+}
+
+v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request,
+                                v1::DType dtype) {
+  v1::ExpertForwardRequest message = EncodeRest(request);
+  *message.mutable_x() = EncodeTensor(request.x, dtype);
   return message;
 }
 
 absl::StatusOr<ExpertForwardResult> Decode(
-    const v1::ExpertForwardResponse& message) {
+    const v1::ExpertForwardResponse& message, std::optional<Tensor> y) {
   ExpertForwardResult result;
-  SWITCHYARD_ASSIGN_OR_RETURN(result.y, DecodeTensor(message.y(), "y"));
+  SWITCHYARD_ASSIGN_OR_RETURN(result.y,
+                              TakenOrDecoded(std::move(y), message.y(), "y"));
   result.compute_us = message.compute_us();
   return result;
 }
 
-v1::ExpertForwardResponse Encode(const ExpertForwardResult& result) {
+v1::ExpertForwardResponse EncodeRest(const ExpertForwardResult& result) {
   v1::ExpertForwardResponse message;
-  *message.mutable_y() = EncodeTensor(result.y, v1::DTYPE_FLOAT32);
   message.set_compute_us(result.compute_us);
   return message;
 }
 
+v1::ExpertForwardResponse Encode(const ExpertForwardResult& result,
+                                 v1::DType dtype) {
+  v1::ExpertForwardResponse message = EncodeRest(result);
+  *message.mutable_y() = EncodeTensor(result.y, dtype);
+  return message;
+}
+
 absl::StatusOr<ExpertBackwardRequest> Decode(
-    const v1::ExpertBackwardRequest& message) {
+    const v1::ExpertBackwardRequest& message, std::optional<Tensor> grad_y) {
   ExpertBackwardRequest request;
   request.layer = message.layer();
   request.generation = message.generation();
   request.key = DecodeKey(message.key());
-  SWITCHYARD_ASSIGN_OR_RETURN(request.grad_y,
-                              DecodeTensor(message.grad_y(), "grad_y"));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      request.grad_y,
+      TakenOrDecoded(std::move(grad_y), message.grad_y(), "grad_y"));
   return request;
 }
 
-v1::ExpertBackwardRequest Encode(const ExpertBackwardRequest& request) {
+v1::ExpertBackwardRequest EncodeRest(const ExpertBackwardRequest& request) {
   v1::ExpertBackwardRequest message;
   message.set_layer(request.layer);
   message.set_generation(request.generation);
   EncodeKey(request.key, *message.mutable_key());
-  *message.mutable_grad_y() = EncodeTensor(request.grad_y, v1::DTYPE_FLOAT32);
+  return message;
+}
+
+v1::ExpertBackwardRequest Encode(const ExpertBackwardRequest& request,
+                                 v1::DType dtype) {
+  v1::ExpertBackwardRequest message = EncodeRest(request);
+  *message.mutable_grad_y() = EncodeTensor(request.grad_y, dtype);
   return message;
 }
 
 absl::StatusOr<ExpertBackwardResult> Decode(
-    const v1::ExpertBackwardResponse& message) {
+    const v1::ExpertBackwardResponse& message, std::optional<Tensor> grad_x) {
   ExpertBackwardResult result;
-  SWITCHYARD_ASSIGN_OR_RETURN(result.grad_x,
-                              DecodeTensor(message.grad_x(), "grad_x"));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      result.grad_x,
+      TakenOrDecoded(std::move(grad_x), message.grad_x(), "grad_x"));
   result.route_dots = ToVector(message.route_dots());
   result.compute_us = message.compute_us();
   return result;
 }
 
-v1::ExpertBackwardResponse Encode(const ExpertBackwardResult& result) {
+v1::ExpertBackwardResponse EncodeRest(const ExpertBackwardResult& result) {
   v1::ExpertBackwardResponse message;
-  *message.mutable_grad_x() = EncodeTensor(result.grad_x, v1::DTYPE_FLOAT32);
   Assign(result.route_dots, message.mutable_route_dots());
   message.set_compute_us(result.compute_us);
+  return message;
+}
+
+v1::ExpertBackwardResponse Encode(const ExpertBackwardResult& result,
+                                  v1::DType dtype) {
+  v1::ExpertBackwardResponse message = EncodeRest(result);
+  *message.mutable_grad_x() = EncodeTensor(result.grad_x, dtype);
   return message;
 }
 

@@ -1,9 +1,11 @@
 // Calls between gateway and expert workers, to and from
-// proto/switchyard/v1/worker.proto. Tensors travel as float32, so that the
-// wire changes no bit of a result.
+// proto/switchyard/v1/worker.proto. Answers travel as float32, and requests as
+// bfloat16 only where the client sent them so: the wire changes no bit of a
+// result. Tensors beside their messages: as in layer_call_codec.h.
 #ifndef SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
 #define SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,20 +35,32 @@ absl::StatusOr<ImportExpertsRequest> Decode(
 v1::ImportExpertsRequest Encode(const ImportExpertsRequest& request);
 
 absl::StatusOr<ExpertForwardRequest> Decode(
-    const v1::ExpertForwardRequest& message);
-v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request);
+    const v1::ExpertForwardRequest& message,
+    std::optional<Tensor> x = std::nullopt);
+v1::ExpertForwardRequest Encode(const ExpertForwardRequest& request,
+                                v1::DType dtype = v1::DTYPE_FLOAT32);
+v1::ExpertForwardRequest EncodeRest(const ExpertForwardRequest& request);
 
 absl::StatusOr<ExpertForwardResult> Decode(
-    const v1::ExpertForwardResponse& message);
-v1::ExpertForwardResponse Encode(const ExpertForwardResult& result);
+    const v1::ExpertForwardResponse& message,
+    std::optional<Tensor> y = std::nullopt);
+v1::ExpertForwardResponse Encode(const ExpertForwardResult& result,
+                                 v1::DType dtype = v1::DTYPE_FLOAT32);
+v1::ExpertForwardResponse EncodeRest(const ExpertForwardResult& result);
 
 absl::StatusOr<ExpertBackwardRequest> Decode(
-    const v1::ExpertBackwardRequest& message);
-v1::ExpertBackwardRequest Encode(const ExpertBackwardRequest& request);
+    const v1::ExpertBackwardRequest& message,
+    std::optional<Tensor> grad_y = std::nullopt);
+v1::ExpertBackwardRequest Encode(const ExpertBackwardRequest& request,
+                                 v1::DType dtype = v1::DTYPE_FLOAT32);
+v1::ExpertBackwardRequest EncodeRest(const ExpertBackwardRequest& request);
 
 absl::StatusOr<ExpertBackwardResult> Decode(
-    const v1::ExpertBackwardResponse& message);
-v1::ExpertBackwardResponse Encode(const ExpertBackwardResult& result);
+    const v1::ExpertBackwardResponse& message,
+    std::optional<Tensor> grad_x = std::nullopt);
+v1::ExpertBackwardResponse Encode(const ExpertBackwardResult& result,
+                                  v1::DType dtype = v1::DTYPE_FLOAT32);
+v1::ExpertBackwardResponse EncodeRest(const ExpertBackwardResult& result);
 
 PrepareStepResult Decode(const v1::PrepareStepResponse& message);
 v1::PrepareStepResponse Encode(const PrepareStepResult& result);

@@ -96,7 +96,8 @@ void EncodeHead(const LossHead& head, v1::TrainStepRequest& message) {
 
 }  // namespace
 
-absl::StatusOr<ForwardRequest> Decode(const v1::ForwardRequest& message) {
+absl::StatusOr<ForwardRequest> Decode(const v1::ForwardRequest& message,
+                                      std::optional<Tensor> x) {
   ForwardRequest request;
   request.layer = message.layer();
   SWITCHYARD_ASSIGN_OR_RETURN(request.mode, DecodeMode(message.mode()));
@@ -106,11 +107,12 @@ absl::StatusOr<ForwardRequest> Decode(const v1::ForwardRequest& message) {
   request.used_tokens = ToVector(message.used_tokens());
   request.topk_ids = ToVector(message.topk_ids());
   request.topk_weights = ToVector(message.topk_weights());
-  SWITCHYARD_ASSIGN_OR_RETURN(request.x, DecodeTensor(message.x(), "x"));
+  SWITCHYARD_ASSIGN_OR_RETURN(request.x,
+                              TakenOrDecoded(std::move(x), message.x(), "x"));
   return request;
 }
 
-v1::ForwardRequest Encode(const ForwardRequest& request, v1::DType dtype) {
+v1::ForwardRequest EncodeRest(const ForwardRequest& request) {
   v1::ForwardRequest message;
   message.set_layer(request.layer);
   message.set_mode(request.mode == Mode::kTrain ? v1::MODE_TRAIN
@@ -123,13 +125,20 @@ v1::ForwardRequest Encode(const ForwardRequest& request, v1::DType dtype) {
   Assign(request.used_tokens, message.mutable_used_tokens());
   Assign(request.topk_ids, message.mutable_topk_ids());
   Assign(request.topk_weights, message.mutable_topk_weights());
+  return message;
+}
+
+v1::ForwardRequest Encode(const ForwardRequest& request, v1::DType dtype) {
+  v1::ForwardRequest message = EncodeRest(request);
   *message.mutable_x() = EncodeTensor(request.x, dtype);
   return message;
 }
 
-absl::StatusOr<ForwardResult> Decode(const v1::ForwardResponse& message) {
+absl::StatusOr<ForwardResult> Decode(const v1::ForwardResponse& message,
+                                     std::optional<Tensor> y) {
   ForwardResult result;
-  SWITCHYARD_ASSIGN_OR_RETURN(result.y, DecodeTensor(message.y(), "y"));
+  SWITCHYARD_ASSIGN_OR_RETURN(result.y,
+                              TakenOrDecoded(std::move(y), message.y(), "y"));
   result.aux_loss = message.aux_loss();
   result.aux_loss_terms = ToVector(message.aux_loss_terms());
   result.expert_counts = ToVector(message.expert_counts());
@@ -144,9 +153,8 @@ absl::StatusOr<ForwardResult> Decode(const v1::ForwardResponse& message) {
   return result;
 }
 
-v1::ForwardResponse Encode(const ForwardResult& result, v1::DType dtype) {
+v1::ForwardResponse EncodeRest(const ForwardResult& result) {
   v1::ForwardResponse message;
-  *message.mutable_y() = EncodeTensor(result.y, dtype);
   message.set_aux_loss(result.aux_loss);
   Assign(result.aux_loss_terms, message.mutable_aux_loss_terms());
   Assign(result.expert_counts, message.mutable_expert_counts());
@@ -161,41 +169,61 @@ v1::ForwardResponse Encode(const ForwardResult& result, v1::DType dtype) {
   return message;
 }
 
-absl::StatusOr<BackwardRequest> Decode(const v1::BackwardRequest& message) {
+v1::ForwardResponse Encode(const ForwardResult& result, v1::DType dtype) {
+  v1::ForwardResponse message = EncodeRest(result);
+  *message.mutable_y() = EncodeTensor(result.y, dtype);
+  return message;
+}
+
+absl::StatusOr<BackwardRequest> Decode(const v1::BackwardRequest& message,
+                                       std::optional<Tensor> grad_y) {
   BackwardRequest request;
   request.layer = message.layer();
   request.step = message.step();
   request.microbatch = message.microbatch();
   request.grad_aux_loss = message.grad_aux_loss();
-  SWITCHYARD_ASSIGN_OR_RETURN(request.grad_y,
-                              DecodeTensor(message.grad_y(), "grad_y"));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      request.grad_y,
+      TakenOrDecoded(std::move(grad_y), message.grad_y(), "grad_y"));
   return request;
 }
 
-v1::BackwardRequest Encode(const BackwardRequest& request, v1::DType dtype) {
+v1::BackwardRequest EncodeRest(const BackwardRequest& request) {
   v1::BackwardRequest message;
   message.set_layer(request.layer);
   message.set_step(request.step);
   message.set_microbatch(request.microbatch);
   message.set_grad_aux_loss(request.grad_aux_loss);
+  return message;
+}
+
+v1::BackwardRequest Encode(const BackwardRequest& request, v1::DType dtype) {
+  v1::BackwardRequest message = EncodeRest(request);
   *message.mutable_grad_y() = EncodeTensor(request.grad_y, dtype);
   return message;
 }
 
-absl::StatusOr<BackwardResult> Decode(const v1::BackwardResponse& message) {
+absl::StatusOr<BackwardResult> Decode(const v1::BackwardResponse& message,
+                                      std::optional<Tensor> grad_x) {
   BackwardResult result;
-  SWITCHYARD_ASSIGN_OR_RETURN(result.grad_x,
-                              DecodeTensor(message.grad_x(), "grad_x"));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      result.grad_x,
+      TakenOrDecoded(std::move(grad_x), message.grad_x(), "grad_x"));
   result.grad_topk_weights = ToVector(message.grad_topk_weights());
   result.timing = DecodeTiming(message.timing());
   return result;
 }
 
-v1::BackwardResponse Encode(const BackwardResult& result, v1::DType dtype) {
+v1::BackwardResponse EncodeRest(const BackwardResult& result) {
   v1::BackwardResponse message;
-  *message.mutable_grad_x() = EncodeTensor(result.grad_x, dtype);
   Assign(result.grad_topk_weights, message.mutable_grad_topk_weights());
   EncodeTiming(result.timing, *message.mutable_timing());
+  return message;
+}
+
+v1::BackwardResponse Encode(const BackwardResult& result, v1::DType dtype) {
+  v1::BackwardResponse message = EncodeRest(result);
+  *message.mutable_grad_x() = EncodeTensor(result.grad_x, dtype);
   return message;
 }
 
@@ -233,29 +261,37 @@ v1::StepResponse Encode(const StepResult& result) {
   return message;
 }
 
-absl::StatusOr<TrainStepRequest> Decode(const v1::TrainStepRequest& message) {
+absl::StatusOr<TrainStepRequest> Decode(const v1::TrainStepRequest& message,
+                                        std::optional<Tensor> x) {
   TrainStepRequest request;
   request.layer = message.layer();
   request.learning_rate = message.learning_rate();
   request.return_grad_x = message.return_grad_x();
   request.used_tokens = ToVector(message.used_tokens());
   SWITCHYARD_ASSIGN_OR_RETURN(request.head, DecodeHead(message));
-  SWITCHYARD_ASSIGN_OR_RETURN(request.x, DecodeTensor(message.x(), "x"));
+  SWITCHYARD_ASSIGN_OR_RETURN(request.x,
+                              TakenOrDecoded(std::move(x), message.x(), "x"));
   return request;
 }
 
-v1::TrainStepRequest Encode(const TrainStepRequest& request, v1::DType dtype) {
+v1::TrainStepRequest EncodeRest(const TrainStepRequest& request) {
   v1::TrainStepRequest message;
   message.set_layer(request.layer);
   message.set_learning_rate(request.learning_rate);
   message.set_return_grad_x(request.return_grad_x);
   Assign(request.used_tokens, message.mutable_used_tokens());
   EncodeHead(request.head, message);
+  return message;
+}
+
+v1::TrainStepRequest Encode(const TrainStepRequest& request, v1::DType dtype) {
+  v1::TrainStepRequest message = EncodeRest(request);
   *message.mutable_x() = EncodeTensor(request.x, dtype);
   return message;
 }
 
-absl::StatusOr<TrainStepResult> Decode(const v1::TrainStepResponse& message) {
+absl::StatusOr<TrainStepResult> Decode(const v1::TrainStepResponse& message,
+                                       std::optional<Tensor> grad_x) {
   TrainStepResult result;
   result.loss = message.loss();
   result.head_loss = message.head_loss();
@@ -264,15 +300,16 @@ absl::StatusOr<TrainStepResult> Decode(const v1::TrainStepResponse& message) {
   result.kept_counts = ToVector(message.kept_counts());
   result.step = message.step();
   result.grad_norm = message.grad_norm();
-  if (message.has_grad_x()) {
-    SWITCHYARD_ASSIGN_OR_RETURN(result.grad_x,
-                                DecodeTensor(message.grad_x(), "grad_x"));
+  if (grad_x.has_value() || message.has_grad_x()) {
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        result.grad_x,
+        TakenOrDecoded(std::move(grad_x), message.grad_x(), "grad_x"));
   }
   result.timing = DecodeTiming(message.timing());
   return result;
 }
 
-v1::TrainStepResponse Encode(const TrainStepResult& result, v1::DType dtype) {
+v1::TrainStepResponse EncodeRest(const TrainStepResult& result) {
   v1::TrainStepResponse message;
   message.set_loss(result.loss);
   message.set_head_loss(result.head_loss);
@@ -281,10 +318,15 @@ v1::TrainStepResponse Encode(const TrainStepResult& result, v1::DType dtype) {
   Assign(result.kept_counts, message.mutable_kept_counts());
   message.set_step(result.step);
   message.set_grad_norm(result.grad_norm);
+  EncodeTiming(result.timing, *message.mutable_timing());
+  return message;
+}
+
+v1::TrainStepResponse Encode(const TrainStepResult& result, v1::DType dtype) {
+  v1::TrainStepResponse message = EncodeRest(result);
   if (result.grad_x.has_value()) {
     *message.mutable_grad_x() = EncodeTensor(*result.grad_x, dtype);
   }
-  EncodeTiming(result.timing, *message.mutable_timing());
   return message;
 }
 

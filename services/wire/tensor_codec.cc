@@ -131,6 +131,13 @@ absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& message,
   return tensor;
 }
 
+absl::StatusOr<Tensor> TakenOrDecoded(std::optional<Tensor> taken,
+                                      const v1::Tensor& message,
+                                      absl::string_view field) {
+  if (taken.has_value()) return *std::move(taken);
+  return DecodeTensor(message, field);
+}
+
 v1::Tensor EncodeTensor(const Tensor& tensor, v1::DType dtype) {
   v1::Tensor message = dtype == v1::DTYPE_BFLOAT16
                            ? EncodeBFloat16(tensor.values())

@@ -6,6 +6,7 @@
 #define SWITCHYARD_SERVICES_WIRE_TENSOR_CODEC_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -21,6 +22,11 @@ namespace switchyard::wire {
 // tensor in errors.
 absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& message,
                                     absl::string_view field);
+
+// `taken` where there is one, the message's tensor otherwise.
+absl::StatusOr<Tensor> TakenOrDecoded(std::optional<Tensor> taken,
+                                      const v1::Tensor& message,
+                                      absl::string_view field);
 
 // `dtype` must be DTYPE_FLOAT32 or DTYPE_BFLOAT16.
 v1::Tensor EncodeTensor(const Tensor& tensor, v1::DType dtype);
