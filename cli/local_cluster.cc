@@ -77,33 +77,42 @@ absl::Status LocalCluster::StartAll(absl::Time deadline, EventWaiter& events) {
   for (std::string& flag : CommonFlags(options_.gateway_config)) {
     argv.push_back(std::move(flag));
   }
+  if (options_.unix_sockets) {
+    SWITCHYARD_ASSIGN_OR_RETURN(sockets_, SocketFolder::Create());
+  }
   SWITCHYARD_RETURN_IF_ERROR(StartMember("gateway", argv));
   SWITCHYARD_RETURN_IF_ERROR(
       AwaitListening(members_.front(), deadline, events));
 
   for (int i = 0; i < options_.num_workers; ++i) {
     const std::string name = absl::StrCat("w", i);
-    argv = {options_.worker_binary,
-            "--listen",
-            "127.0.0.1:0",
-            "--gateway",
-            gateway_address(),
-            "--worker-id",
-            name,
-            "--num-compute-threads",
-            absl::StrCat(options_.num_compute_threads_per_worker)};
-    if (!options_.import_root.empty()) {
-      argv.insert(argv.end(), {"--import-root", options_.import_root});
-    }
-    for (std::string& flag : CommonFlags(options_.worker_config)) {
-      argv.push_back(std::move(flag));
-    }
-    SWITCHYARD_RETURN_IF_ERROR(StartMember(name, argv));
+    SWITCHYARD_RETURN_IF_ERROR(StartMember(name, WorkerArguments(name)));
   }
   for (size_t i = 1; i < members_.size(); ++i) {
     SWITCHYARD_RETURN_IF_ERROR(AwaitListening(members_[i], deadline, events));
   }
   return AwaitWorkersUp(deadline, events);
+}
+
+std::vector<std::string> LocalCluster::WorkerArguments(
+    const std::string& name) const {
+  std::vector<std::string> argv = {
+      options_.worker_binary,
+      "--listen",
+      sockets_ != nullptr ? sockets_->AddressOf(name) : "127.0.0.1:0",
+      "--gateway",
+      gateway_address(),
+      "--worker-id",
+      name,
+      "--num-compute-threads",
+      absl::StrCat(options_.num_compute_threads_per_worker)};
+  if (!options_.import_root.empty()) {
+    argv.insert(argv.end(), {"--import-root", options_.import_root});
+  }
+  for (std::string& flag : CommonFlags(options_.worker_config)) {
+    argv.push_back(std::move(flag));
+  }
+  return argv;
 }
 
 std::vector<std::string> LocalCluster::CommonFlags(

@@ -1,6 +1,7 @@
 #ifndef SWITCHYARD_CLI_LOCAL_CLUSTER_H_
 #define SWITCHYARD_CLI_LOCAL_CLUSTER_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/time/time.h"
 #include "cli/process/child_process.h"
 #include "cli/process/event_waiter.h"
+#include "cli/process/socket_folder.h"
 
 namespace switchyard {
 
@@ -18,6 +20,9 @@ struct LocalClusterOptions {
   std::string gateway_binary;
   std::string worker_binary;
   std::string gateway_listen = "127.0.0.1:0";
+  // Workers serve on unix sockets in a folder of this user's alone; otherwise
+  // on ports of loopback.
+  bool unix_sockets = true;
   int num_workers = 2;
   int num_compute_threads_per_worker = 1;
   std::string log_level = "warning";
@@ -87,6 +92,7 @@ class LocalCluster {
   absl::Status StartMember(const std::string& name,
                            const std::vector<std::string>& argv);
   std::vector<std::string> CommonFlags(const std::string& config) const;
+  std::vector<std::string> WorkerArguments(const std::string& name) const;
   // Both until `deadline`.
   absl::Status AwaitListening(Member& member, absl::Time deadline,
                               EventWaiter& events);
@@ -95,6 +101,8 @@ class LocalCluster {
   absl::Status CheckAllRun();
 
   LocalClusterOptions options_;
+  // Null without unix sockets.
+  std::unique_ptr<SocketFolder> sockets_;
   std::vector<Member> members_;
 };
 

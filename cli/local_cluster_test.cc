@@ -95,7 +95,8 @@ TEST_F(LocalClusterTest, TellsWorkersWhatToDo) {
   std::getline(file, flags);
   EXPECT_THAT(
       flags,
-      AllOf(HasSubstr(absl::StrCat("--gateway 127.0.0.1:", port_)),
+      AllOf(HasSubstr("/w0.sock --gateway"),
+            HasSubstr(absl::StrCat("--gateway 127.0.0.1:", port_)),
             HasSubstr("--worker-id w0"), HasSubstr("--num-compute-threads 3"),
             HasSubstr("--log-level warning"), HasSubstr("--config worker.toml"),
             HasSubstr("[]")));

@@ -71,7 +71,10 @@ std::string ExpertKind(const ExpertSpec& expert, int64_t hidden) {
   if (const auto* gated = std::get_if<GatedExpertSpec>(&expert)) {
     return absl::StrCat("gated ", hidden, "-", gated->ffn_size, "-", hidden);
   }
-  return absl::StrCat("linear ", hidden, "-", hidden);
+  return absl::StrCat(std::holds_alternative<LinearExpertSpec>(expert)
+                          ? "linear "
+                          : "identity ",
+                      hidden, "-", hidden);
 }
 
 std::string ExpertKind(const LayerSpec& spec) {

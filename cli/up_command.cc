@@ -28,12 +28,14 @@ struct UpFlags {
   LocalClusterOptions cluster;
   // 0: the cores, shared out.
   int compute_threads_per_worker = 0;
+  std::string worker_sockets = "unix";
   int64_t start_timeout_ms = 30'000;
   int64_t shutdown_grace_ms = 5'000;
 };
 
 absl::StatusOr<LocalClusterOptions> ClusterOptions(const UpFlags& flags) {
   LocalClusterOptions options = flags.cluster;
+  options.unix_sockets = flags.worker_sockets == "unix";
   options.start_timeout = absl::Milliseconds(flags.start_timeout_ms);
   options.shutdown_grace = absl::Milliseconds(flags.shutdown_grace_ms);
   options.num_compute_threads_per_worker = flags.compute_threads_per_worker;
@@ -136,6 +138,11 @@ void AddFlags(CLI::App& up, UpFlags& flags) {
       ->type_name("ADDRESS")
       ->capture_default_str()
       ->check(AddressToListen());
+  up.add_option("--worker-sockets", flags.worker_sockets,
+                "What workers serve on: unix sockets, or tcp ports of loopback")
+      ->type_name("KIND")
+      ->capture_default_str()
+      ->check(OneOf({"unix", "tcp"}));
   up.add_option("--gateway-config", cluster.gateway_config,
                 "--config of the gateway")
       ->type_name("FILE");

@@ -186,6 +186,7 @@ TEST_P(WorkerKindTest, GradientsAccumulateOverMicrobatches) {
 INSTANTIATE_TEST_SUITE_P(
     Kinds, WorkerKindTest,
     ::testing::Values(
+        Kind{"Identity", SmallLayer(IdentityExpertSpec{})},
         Kind{"Linear", SmallLayer(LinearExpertSpec{})},
         Kind{"MlpRelu", SmallLayer(MlpExpertSpec{9, Activation::kRelu})},
         Kind{"MlpGelu", SmallLayer(MlpExpertSpec{9, Activation::kGelu})},
@@ -196,6 +197,8 @@ INSTANTIATE_TEST_SUITE_P(
         Kind{"NarrowerBranch", WithBranch(SmallLayer(kGated), kMlp)},
         Kind{"BranchAlike",
              WithBranch(SmallLayer(LinearExpertSpec{}), LinearExpertSpec{})},
+        Kind{"IdentityBranch",
+             WithBranch(SmallLayer(kMlp), IdentityExpertSpec{})},
         Kind{"WeighedInputs", WeighingInputs(SmallLayer(kGated))},
         Kind{"WeighedInputsAndBranch",
              WeighingInputs(WithBranch(SmallLayer(kGated), kMlp))},

@@ -6,10 +6,17 @@
 
 namespace switchyard::bench {
 
-absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start() {
+absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(
+    const Options& bench_options) {
   auto cluster = std::unique_ptr<BenchCluster>(new BenchCluster());
   SWITCHYARD_ASSIGN_OR_RETURN(cluster->events_, EventWaiter::Create());
   LocalClusterOptions options;
+  options.num_workers = bench_options.num_workers;
+  options.unix_sockets = bench_options.unix_sockets;
+  if (options.unix_sockets) {
+    SWITCHYARD_ASSIGN_OR_RETURN(cluster->sockets_, SocketFolder::Create());
+    options.gateway_listen = cluster->sockets_->AddressOf("gateway");
+  }
   SWITCHYARD_ASSIGN_OR_RETURN(options.gateway_binary,
                               SiblingBinary("switchyard-gateway"));
   SWITCHYARD_ASSIGN_OR_RETURN(options.worker_binary,

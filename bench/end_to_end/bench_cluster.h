@@ -12,11 +12,20 @@
 
 namespace switchyard::bench {
 
-// A gateway and two workers as processes on loopback, and a client of them: the
+// A gateway and workers as processes on this host, and a client of them: the
 // service as its users have it. Ends them on destruction.
 class BenchCluster {
  public:
-  static absl::StatusOr<std::unique_ptr<BenchCluster>> Start();
+  struct Options {
+    int num_workers = 2;
+    // Gateway and workers serve on unix sockets; otherwise on loopback's ports.
+    bool unix_sockets = false;
+  };
+  static absl::StatusOr<std::unique_ptr<BenchCluster>> Start(
+      const Options& options);
+  static absl::StatusOr<std::unique_ptr<BenchCluster>> Start() {
+    return Start(Options());
+  }
   ~BenchCluster();
 
   GatewayClient& client() { return *client_; }
@@ -25,6 +34,7 @@ class BenchCluster {
   BenchCluster() = default;
 
   std::unique_ptr<EventWaiter> events_;
+  std::unique_ptr<SocketFolder> sockets_;
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<GatewayClient> client_;
 };

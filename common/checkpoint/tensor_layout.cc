@@ -234,10 +234,9 @@ absl::StatusOr<TensorSlice> SliceOf(const LayerSpec& spec,
   const std::string& module = spec.origin->module;
   const bool is_gated = std::holds_alternative<GatedExpertSpec>(spec.expert);
   if (IsRoutedExpert(spec, parameter)) {
-    const bool is_linear =
-        std::holds_alternative<LinearExpertSpec>(spec.expert);
+    const bool is_mlp = std::holds_alternative<MlpExpertSpec>(spec.expert);
     const bool is_bias = absl::EndsWith(parameter.name, "bias");
-    if (is_linear || is_gated != (family->up != nullptr) ||
+    if ((!is_mlp && !is_gated) || is_gated != (family->up != nullptr) ||
         (is_bias && !family->has_expert_biases)) {
       return absl::InvalidArgumentError(
           absl::StrCat("spec.expert: got another kind than the experts of ",

@@ -43,8 +43,11 @@ struct GatedExpertSpec {
   std::optional<ClampedGateSpec> clamp;
 };
 
-using ExpertSpec =
-    std::variant<LinearExpertSpec, MlpExpertSpec, GatedExpertSpec>;
+// y = x, without parameters.
+struct IdentityExpertSpec {};
+
+using ExpertSpec = std::variant<LinearExpertSpec, MlpExpertSpec,
+                                GatedExpertSpec, IdentityExpertSpec>;
 
 // INVALID_ARGUMENT naming the first field, from `field` on, that is out of
 // range.

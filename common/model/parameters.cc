@@ -76,8 +76,8 @@ std::vector<ParameterSpec> ExpertParameters(const LayerSpec& spec,
     list.AddLinear("gate_proj.", gated->ffn_size, hidden, gated->bias);
     list.AddLinear("up_proj.", gated->ffn_size, hidden, gated->bias);
     list.AddLinear("down_proj.", hidden, gated->ffn_size, gated->bias);
-  } else {
-    list.AddLinear("", hidden, hidden, std::get<LinearExpertSpec>(expert).bias);
+  } else if (const auto* linear = std::get_if<LinearExpertSpec>(&expert)) {
+    list.AddLinear("", hidden, hidden, linear->bias);
   }
   return list.Take();
 }

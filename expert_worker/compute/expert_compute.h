@@ -71,6 +71,8 @@ class ExpertCompute {
  public:
   virtual ~ExpertCompute() = default;
 
+  // Whether y is x: then Forward need not be called.
+  virtual bool returns_input() const { return false; }
   // What Backward needs beside the rows in, per row.
   virtual int64_t kept_floats_per_row() const = 0;
   // Working memory of a pass, per row.

@@ -274,7 +274,10 @@ RoutedBatch MakeRoutedBatch(const ExpertForwardRequest& request,
       .inputs = Tensor::Uninitialized({num_routes, hidden_size}),
       .kept = Tensor::Uninitialized(
           {compute.KeptFloats(num_routes, num_branch_routes)}),
-      .outputs = Tensor::Uninitialized({num_routes, hidden_size})};
+      .outputs = {}};
+  batch.outputs = compute.returns_inputs()
+                      ? batch.inputs.Share()
+                      : Tensor::Uninitialized({num_routes, hidden_size});
   if (NumTokenRows(request, compute) > 0) batch.tokens = request.x.Clone();
   return batch;
 }
@@ -295,7 +298,7 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch,
 Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
                   const Tensor& x, ThreadPool& pool, RoutedBatch& batch) {
   GatherInputs(x, pool, batch);
-  RunForwardStages(store, compute, pool, batch);
+  if (!compute.returns_inputs()) RunForwardStages(store, compute, pool, batch);
   if (batch.exact_combine) return OrderByRoute(batch, batch.outputs, pool);
   return SumByToken(
       batch, batch.outputs,

@@ -27,6 +27,10 @@ class LayerCompute {
   }
   // For all experts but the branch.
   const ExpertCompute& routed() const { return *routed_; }
+  // Whether all experts, the branch too, return what they are given.
+  bool returns_inputs() const {
+    return routed_->returns_input() && branch_->returns_input();
+  }
   WeightApplication weight_application() const { return weight_application_; }
 
   int64_t NumBranchRoutes(absl::Span<const int32_t> route_experts) const;

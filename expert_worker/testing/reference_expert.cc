@@ -82,7 +82,10 @@ Doubles ReferenceExpert(const ExpertSpec& spec,
     for (double& v : hidden) v = ReferenceActivation(mlp->activation, v);
     return maps.Apply(hidden);
   }
-  return LinearMaps(parameters, std::get<LinearExpertSpec>(spec).bias).Apply(x);
+  if (const auto* linear = std::get_if<LinearExpertSpec>(&spec)) {
+    return LinearMaps(parameters, linear->bias).Apply(x);
+  }
+  return x;
 }
 
 }  // namespace switchyard::testing

@@ -1,18 +1,36 @@
 #include "gateway/dispatch/combine.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace switchyard {
 
-Tensor CombinePartialRows(const DispatchPlan& plan,
-                          const std::vector<Tensor>& answers,
+Tensor CombinePartialRows(const DispatchPlan& plan, std::vector<Tensor> answers,
                           int64_t num_tokens, int64_t cols) {
-  Tensor sum = Tensor::Zeros({num_tokens, cols});
+  const auto is_whole = [num_tokens](const GroupDispatch& group) {
+    return static_cast<int64_t>(group.token_idx.size()) == num_tokens;
+  };
+  if (plan.groups.size() == 1 && is_whole(plan.groups[0])) {
+    return std::move(answers[0]);
+  }
+  Tensor sum = Tensor::Uninitialized({num_tokens, cols});
+  std::vector<char> has_row(static_cast<size_t>(num_tokens), 0);
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     const GroupDispatch& group = plan.groups[g];
     for (size_t i = 0; i < group.token_idx.size(); ++i) {
+      const int32_t token = group.token_idx[i];
       const float* from = answers[g].row(static_cast<int64_t>(i));
-      float* to = sum.row(group.token_idx[i]);
-      for (int64_t j = 0; j < cols; ++j) to[j] += from[j];
+      float* to = sum.row(token);
+      if (std::exchange(has_row[static_cast<size_t>(token)], 1) == 0) {
+        std::copy_n(from, cols, to);
+      } else {
+        for (int64_t j = 0; j < cols; ++j) to[j] += from[j];
+      }
     }
+  }
+  for (int64_t token = 0; token < num_tokens; ++token) {
+    if (has_row[static_cast<size_t>(token)] != 0) continue;
+    std::fill_n(sum.row(token), cols, 0.0f);
   }
   return sum;
 }

@@ -14,9 +14,9 @@
 namespace switchyard {
 
 // Sums the groups' partial rows, answers[i] [group i's tokens, cols] belonging
-// to plan.groups[i], into [num_tokens, cols].
-Tensor CombinePartialRows(const DispatchPlan& plan,
-                          const std::vector<Tensor>& answers,
+// to plan.groups[i], into [num_tokens, cols]. Partial rows are sums from +0
+// themselves, so that a row to which only one group adds is taken as it is.
+Tensor CombinePartialRows(const DispatchPlan& plan, std::vector<Tensor> answers,
                           int64_t num_tokens, int64_t cols);
 
 enum class RouteWeighting { kWeigh, kAlreadyWeighed };

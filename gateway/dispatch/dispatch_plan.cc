@@ -77,10 +77,16 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
   return plan;
 }
 
-Tensor GatherRows(ConstMatrix batch, const GroupDispatch& group) {
-  Tensor rows = Tensor::Uninitialized(
-      {static_cast<int64_t>(group.token_idx.size()), batch.num_cols});
-  const size_t row_bytes = static_cast<size_t>(batch.num_cols) * sizeof(float);
+Tensor GatherRows(const Tensor& batch, const GroupDispatch& group) {
+  const auto num_rows = static_cast<int64_t>(group.token_idx.size());
+  // They are distinct and in order.
+  if (num_rows == batch.rows()) {
+    Tensor all = batch.Share();
+    all.Reshape({num_rows, batch.cols()});
+    return all;
+  }
+  Tensor rows = Tensor::Uninitialized({num_rows, batch.cols()});
+  const size_t row_bytes = static_cast<size_t>(batch.cols()) * sizeof(float);
   for (size_t i = 0; i < group.token_idx.size(); ++i) {
     std::memcpy(rows.row(static_cast<int64_t>(i)),
                 batch.row(group.token_idx[i]), row_bytes);

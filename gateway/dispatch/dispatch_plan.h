@@ -39,8 +39,9 @@ struct DispatchPlan {
 absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
                                           const Placement& placement);
 
-// The rows of `batch` that a group gets: [group tokens, cols].
-Tensor GatherRows(ConstMatrix batch, const GroupDispatch& group);
+// The rows of `batch` that a group gets: [group tokens, cols]. Shares the
+// batch's memory where the group gets all of it.
+Tensor GatherRows(const Tensor& batch, const GroupDispatch& group);
 
 }  // namespace switchyard
 

@@ -87,7 +87,7 @@ TEST(CombineTest, IdentityExpertsGiveTheWeightedSumOfTheInput) {
     partial_rows.push_back(std::move(sums));
     route_rows.push_back(std::move(unsummed));
   }
-  EXPECT_THAT(CombinePartialRows(plan, partial_rows, 3, 2).values(),
+  EXPECT_THAT(CombinePartialRows(plan, std::move(partial_rows), 3, 2).values(),
               ElementsAre(1, 2, 4, 8, 16, 32));
   EXPECT_THAT(CombineRoutes(plan, routes, route_rows, 2, RouteWeighting::kWeigh)
                   .values(),
@@ -96,6 +96,28 @@ TEST(CombineTest, IdentityExpertsGiveTheWeightedSumOfTheInput) {
                             RouteWeighting::kAlreadyWeighed)
                   .values(),
               ElementsAre(2, 4, 4, 8, 32, 64));
+}
+
+TEST(CombineTest, ABatchThatGoesToOneGroupIsNotCopied) {
+  const Tensor x = Tensor::FromSpan({1, 3, 2}, std::vector<float>(6, 1));
+  ASSERT_OK_AND_ASSIGN(const DispatchPlan plan,
+                       PlanDispatch(ThreeTokens(), Spread(4, 1, {"a"})));
+  std::vector<Tensor> rows;
+  rows.push_back(GatherRows(x, plan.groups[0]));
+  EXPECT_EQ(rows[0].data(), x.data());
+  EXPECT_THAT(rows[0].shape(), ElementsAre(3, 2));
+  EXPECT_EQ(CombinePartialRows(plan, std::move(rows), 3, 2).data(), x.data());
+}
+
+TEST(CombineTest, ATokenThatNoGroupGetsIsZero) {
+  DispatchPlan plan;
+  plan.groups.push_back({.worker_idx = 0, .token_idx = {2}});
+  plan.groups.push_back({.worker_idx = 1, .token_idx = {0, 2}});
+  std::vector<Tensor> rows;
+  rows.push_back(Tensor::FromSpan({1, 2}, std::vector<float>{1, 2}));
+  rows.push_back(Tensor::FromSpan({2, 2}, std::vector<float>{4, 8, 16, 32}));
+  EXPECT_THAT(CombinePartialRows(plan, std::move(rows), 3, 2).values(),
+              ElementsAre(4, 8, 0, 0, 17, 34));
 }
 
 }  // namespace

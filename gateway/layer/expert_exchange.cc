@@ -57,14 +57,15 @@ absl::StatusOr<std::vector<Result>> Collect(
 }
 
 Tensor Combine(const ExchangeContext& context, const DispatchPlan& plan,
-               const TokenRoutes& routes, const std::vector<Tensor>& rows,
+               const TokenRoutes& routes, std::vector<Tensor> rows,
                RouteWeighting weighting) {
   const Stopwatch stopwatch;
-  Tensor sum = context.spec.exact_combine
-                   ? CombineRoutes(plan, routes, rows, context.spec.hidden_size,
-                                   weighting)
-                   : CombinePartialRows(plan, rows, routes.num_tokens,
-                                        context.spec.hidden_size);
+  Tensor sum =
+      context.spec.exact_combine
+          ? CombineRoutes(plan, routes, rows, context.spec.hidden_size,
+                          weighting)
+          : CombinePartialRows(plan, std::move(rows), routes.num_tokens,
+                               context.spec.hidden_size);
   context.metrics.ObserveStage(Stage::kCombine, stopwatch.ElapsedUs());
   return sum;
 }
@@ -88,7 +89,7 @@ absl::Status ReportIfLost(const ExchangeContext& context, int32_t worker_idx,
 
 absl::StatusOr<ForwardExchange> ExchangeForward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const TokenRoutes& routes, ConstMatrix x,
+    const TokenRoutes& routes, const Tensor& x,
     std::optional<MicrobatchKey> keep) {
   const Stopwatch plan_stopwatch;
   std::vector<ExpertForwardRequest> requests(plan.groups.size());
@@ -132,14 +133,14 @@ absl::StatusOr<ForwardExchange> ExchangeForward(
   const bool on_input =
       context.spec.gate.weight_application == WeightApplication::kInput;
   exchange.y = Combine(
-      context, plan, routes, rows,
+      context, plan, routes, std::move(rows),
       on_input ? RouteWeighting::kAlreadyWeighed : RouteWeighting::kWeigh);
   return exchange;
 }
 
 absl::StatusOr<BackwardExchange> ExchangeBackward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const TokenRoutes& routes, ConstMatrix grad_y, MicrobatchKey key) {
+    const TokenRoutes& routes, const Tensor& grad_y, MicrobatchKey key) {
   std::vector<ExpertBackwardRequest> requests(plan.groups.size());
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     requests[g] = {.layer = context.spec.name,
@@ -179,8 +180,8 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
         std::max(exchange.timing.compute_us, results[g].compute_us);
     rows.push_back(std::move(results[g].grad_x));
   }
-  exchange.grad_x =
-      Combine(context, plan, routes, rows, RouteWeighting::kAlreadyWeighed);
+  exchange.grad_x = Combine(context, plan, routes, std::move(rows),
+                            RouteWeighting::kAlreadyWeighed);
   return exchange;
 }
 

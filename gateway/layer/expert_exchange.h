@@ -52,12 +52,12 @@ struct BackwardExchange {
 // error, by worker id, where there is one; unreachable groups are reported.
 absl::StatusOr<ForwardExchange> ExchangeForward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const TokenRoutes& routes, ConstMatrix x,
+    const TokenRoutes& routes, const Tensor& x,
     std::optional<MicrobatchKey> keep);
 
 absl::StatusOr<BackwardExchange> ExchangeBackward(
     const ExchangeContext& context, const DispatchPlan& plan,
-    const TokenRoutes& routes, ConstMatrix grad_y, MicrobatchKey key);
+    const TokenRoutes& routes, const Tensor& grad_y, MicrobatchKey key);
 
 // Reports the worker if `status`, which its group answered, says that it could
 // not be reached. Returns the status as it is: groups name their workers.

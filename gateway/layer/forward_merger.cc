@@ -30,10 +30,10 @@ MergedTokens Merge(const Batch& batch) {
                                  routes.weights.begin(), routes.weights.end());
   }
   merged.x = Tensor::Uninitialized(
-      {merged.routes.num_tokens, batch.front()->x.num_cols});
+      {merged.routes.num_tokens, batch.front()->x->cols()});
   float* to = merged.x.data();
   for (const auto* pending : batch) {
-    to = std::copy_n(pending->x.data, pending->x.num_elements(), to);
+    to = std::copy_n(pending->x->data(), pending->x->num_elements(), to);
   }
   return merged;
 }
@@ -60,10 +60,10 @@ ForwardMerger::ForwardMerger(MergeLimits limits, Clock& clock,
 
 absl::StatusOr<ForwardExchange> ForwardMerger::Run(
     std::shared_ptr<const LayerMembership> membership,
-    const TokenRoutes& routes, ConstMatrix x, absl::Time deadline) {
+    const TokenRoutes& routes, const Tensor& x, absl::Time deadline) {
   Pending pending = {.membership = std::move(membership),
                      .routes = &routes,
-                     .x = x,
+                     .x = &x,
                      .deadline = deadline,
                      .result = absl::UnknownError("not run")};
   {
@@ -172,7 +172,7 @@ void ForwardMerger::RunMerged(const Batch& batch) {
   int64_t first_token = 0;
   for (Pending* const pending : batch) {
     // Once finished, the request may be gone.
-    const int64_t num_tokens = pending->x.num_rows;
+    const int64_t num_tokens = pending->x->rows();
     if (result.ok()) {
       Finish(*pending, Part(*result, first_token, num_tokens));
     } else {
@@ -183,7 +183,7 @@ void ForwardMerger::RunMerged(const Batch& batch) {
 }
 
 void ForwardMerger::RunAlone(Pending& pending) {
-  Finish(pending, exchange_(*pending.membership, *pending.routes, pending.x,
+  Finish(pending, exchange_(*pending.membership, *pending.routes, *pending.x,
                             pending.deadline));
 }
 

@@ -41,7 +41,7 @@ class ForwardMerger {
  public:
   // Sends routed tokens to the workers of a membership, see ExchangeForward.
   using Exchange = std::function<absl::StatusOr<ForwardExchange>(
-      const LayerMembership&, const TokenRoutes&, ConstMatrix x,
+      const LayerMembership&, const TokenRoutes&, const Tensor& x,
       absl::Time deadline)>;
 
   // `clock` and `metrics` must outlive the merger. Run wants max_tokens above
@@ -56,7 +56,7 @@ class ForwardMerger {
   // than a worker takes) each is tried by itself.
   absl::StatusOr<ForwardExchange> Run(
       std::shared_ptr<const LayerMembership> membership,
-      const TokenRoutes& routes, ConstMatrix x, absl::Time deadline)
+      const TokenRoutes& routes, const Tensor& x, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -64,7 +64,7 @@ class ForwardMerger {
   struct Pending {
     std::shared_ptr<const LayerMembership> membership;
     const TokenRoutes* routes;
-    ConstMatrix x;
+    const Tensor* x;
     absl::Time deadline;
     // In a batch.
     bool taken = false;

@@ -42,12 +42,12 @@ class ForwardMergerTest : public ::testing::Test {
   void MakeMerger(MergeLimits limits) {
     merger_ = std::make_unique<ForwardMerger>(
         limits, Clock::Real(), metrics_,
-        [this](const LayerMembership&, const TokenRoutes& routes, ConstMatrix x,
-               absl::Time) { return Answer(routes, x); });
+        [this](const LayerMembership&, const TokenRoutes& routes,
+               const Tensor& x, absl::Time) { return Answer(routes, x); });
   }
 
   absl::StatusOr<ForwardExchange> Answer(const TokenRoutes& routes,
-                                         ConstMatrix x) {
+                                         const Tensor& x) {
     MutexLock lock(mutex_);
     dispatched_.push_back(routes.num_tokens);
     changed_.NotifyAll();

@@ -75,7 +75,7 @@ MoeLayer::MoeLayer(LayerSpec spec,
       merger_(environment_.limits.merge, environment_.clock,
               environment_.metrics,
               [this](const LayerMembership& members, const TokenRoutes& routes,
-                     ConstMatrix x, absl::Time deadline) {
+                     const Tensor& x, absl::Time deadline) {
                 return DispatchForward(members, routes, x, deadline);
               }),
       gate_(spec_),
@@ -192,8 +192,8 @@ absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
 }
 
 absl::StatusOr<ForwardExchange> MoeLayer::DispatchForward(
-    const LayerMembership& membership, const TokenRoutes& routes, ConstMatrix x,
-    absl::Time deadline) const {
+    const LayerMembership& membership, const TokenRoutes& routes,
+    const Tensor& x, absl::Time deadline) const {
   SWITCHYARD_ASSIGN_OR_RETURN(const DispatchPlan plan,
                               PlanDispatch(routes, membership.placement));
   return ExchangeForward(Context(membership, deadline), plan, routes, x,

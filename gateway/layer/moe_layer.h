@@ -128,7 +128,7 @@ class MoeLayer {
   // For merger_: plans the tokens and sends them to the workers.
   absl::StatusOr<ForwardExchange> DispatchForward(
       const LayerMembership& membership, const TokenRoutes& routes,
-      ConstMatrix x, absl::Time deadline) const;
+      const Tensor& x, absl::Time deadline) const;
   absl::StatusOr<BackwardResult> BackwardLocked(const BackwardRequest& request,
                                                 absl::Time deadline)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);

@@ -1,5 +1,6 @@
 #include "services/main/server_process.h"
 
+#include <malloc.h>
 #include <sys/prctl.h>
 
 #include <csignal>
@@ -23,6 +24,19 @@ sigset_t StopSet() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGHUP);
   return set;
+}
+
+// gRPC receives a message in slices that it allocates one by one. glibc gives
+// the top of a heap back whenever 128 KiB of it are free, so that every slice
+// of every large message would be fetched from the system, zeroed, again. Two
+// heaps, since each keeps that much; the largest tensors are kept apart
+// (common/tensor/tensor_memory.h), so they may be mapped one by one.
+void KeepFreedMemory() {
+  constexpr int kTrimThresholdBytes = 128 << 20;
+  constexpr int kMapThresholdBytes = 4 << 20;
+  mallopt(M_TRIM_THRESHOLD, kTrimThresholdBytes);
+  mallopt(M_MMAP_THRESHOLD, kMapThresholdBytes);
+  mallopt(M_ARENA_MAX, 2);
 }
 
 }  // namespace
@@ -57,6 +71,7 @@ void StopSignals::LetNextOneKill() const {
 
 absl::Status PrepareProcess(const std::string& program,
                             const ProcessFlags& flags) {
+  KeepFreedMemory();
   setenv("GRPC_VERBOSITY", "NONE", /*replace=*/0);
   if (flags.exit_with_parent && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
     return absl::InternalError("prctl(PR_SET_PDEATHSIG) failed");

@@ -264,11 +264,14 @@ absl::StatusOr<ExpertSpec> DecodeExpert(const v1::ExpertSpec& message,
                       gated.activation));
       return DecodeClamp(message.gated(), gated);
     }
+    case v1::ExpertSpec::kIdentity:
+      return IdentityExpertSpec();
     case v1::ExpertSpec::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "spec.", field, ": got no kind, expected linear, mlp or gated"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("spec.", field,
+                   ": got no kind, expected linear, mlp, gated or identity"));
 }
 
 v1::ExpertSpec EncodeExpert(const ExpertSpec& expert) {
@@ -287,8 +290,10 @@ v1::ExpertSpec EncodeExpert(const ExpertSpec& expert) {
       encoded.mutable_clamp()->set_limit(gated->clamp->limit);
       encoded.mutable_clamp()->set_alpha(gated->clamp->alpha);
     }
+  } else if (const auto* linear = std::get_if<LinearExpertSpec>(&expert)) {
+    message.mutable_linear()->set_bias(linear->bias);
   } else {
-    message.mutable_linear()->set_bias(std::get<LinearExpertSpec>(expert).bias);
+    message.mutable_identity();
   }
   return message;
 }

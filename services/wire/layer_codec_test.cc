@@ -126,7 +126,7 @@ TEST(LayerCodecTest, EveryFieldComesBack) {
                      aux_losses { kind: AUX_LOSS_KIND_Z coefficient: 1 } }
               capacity { local_group_tokens: 64 expert_capacity: 9
                          eval_expert_capacity: 11 }
-              dense_branch { expert { linear { bias: false } } mix: MIX_SUM }
+              dense_branch { expert { identity {} } mix: MIX_SUM }
               inference_only: true
               int8_weights: true
               parameter_dtypes { parameter: "experts.*.up_proj.weight"
@@ -166,7 +166,8 @@ INSTANTIATE_TEST_SUITE_P(
     All, LayerRefusalTest,
     ::testing::Values(
         Refusal{"NoExpert", [](v1::LayerSpec& m) { m.clear_expert(); },
-                "spec.expert: got no kind, expected linear, mlp or gated"},
+                "spec.expert: got no kind, expected linear, mlp, gated or "
+                "identity"},
         Refusal{"Activation",
                 [](v1::LayerSpec& m) {
                   auto& mlp = *m.mutable_expert()->mutable_mlp();

@@ -160,6 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
     Cases, LayerGradientTest,
     ::testing::Values(
         GradientCase{"k1_linear", 1, LinearExpertSpec{}, 5},
+        GradientCase{"k2_identity", 2, IdentityExpertSpec{}, 5},
         GradientCase{"k1_linear_drops", 1, LinearExpertSpec{}, 0.5},
         GradientCase{"k1_relu_drops", 1, MlpExpertSpec{7, Activation::kRelu},
                      0.5},

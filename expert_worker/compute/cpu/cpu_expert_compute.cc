@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "expert_worker/compute/cpu/gated_expert.h"
+#include "expert_worker/compute/cpu/identity_expert.h"
 #include "expert_worker/compute/cpu/linear_expert.h"
 #include "expert_worker/compute/cpu/mlp_expert.h"
 
@@ -16,7 +17,10 @@ std::unique_ptr<const ExpertCompute> MakeCpuExpertCompute(
   if (const auto* gated = std::get_if<GatedExpertSpec>(&spec)) {
     return std::make_unique<GatedExpert>(*gated, hidden_size);
   }
-  return std::make_unique<LinearExpert>(hidden_size);
+  if (std::holds_alternative<LinearExpertSpec>(spec)) {
+    return std::make_unique<LinearExpert>(hidden_size);
+  }
+  return std::make_unique<IdentityExpert>(hidden_size);
 }
 
 }  // namespace switchyard

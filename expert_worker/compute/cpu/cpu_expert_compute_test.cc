@@ -246,6 +246,7 @@ constexpr ClampedGateSpec kTightClamp = {.limit = 0.3f, .alpha = 1.702f};
 INSTANTIATE_TEST_SUITE_P(
     Kinds, CpuExpertComputeTest,
     ::testing::Values(
+        Kind{"Identity", IdentityExpertSpec{}},
         Kind{"Linear", LinearExpertSpec{}},
         Kind{"LinearWithoutBias", LinearExpertSpec{.bias = false}},
         Kind{"MlpRelu", MlpExpertSpec{kFfn, Activation::kRelu}},

@@ -1,0 +1,88 @@
+// The service with experts that do nothing, gateway and worker as processes on
+// one host, against bare gRPC that carries the same bytes through as many
+// processes: what gate, plan, codec, queues and threads cost.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bench/end_to_end/bench_cluster.h"
+#include "bench/harness/bench_program.h"
+#include "bench/harness/figure.h"
+#include "bench/wire/echo_chain.h"
+#include "common/base/status_macros.h"
+
+namespace switchyard::bench {
+namespace {
+
+constexpr int64_t kHidden = 1024;
+
+LayerSpec Layer() {
+  LayerSpec spec;
+  spec.name = "bench";
+  spec.hidden_size = kHidden;
+  spec.num_experts = 8;
+  spec.expert = IdentityExpertSpec();
+  spec.gate.k = 2;
+  spec.capacity.drop_tokens = false;
+  return spec;
+}
+
+struct Comparison {
+  std::string name;
+  int64_t num_tokens = 1;
+  bool unix_sockets = false;
+  double target = 0;
+};
+
+absl::Status Compare(const Comparison& comparison,
+                     const AlternateOptions& options) {
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto echo,
+                              EchoChain::Start(comparison.unix_sockets));
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const auto cluster,
+      BenchCluster::Start(
+          {.num_workers = 1, .unix_sockets = comparison.unix_sockets}));
+  GatewayClient& client = cluster->client();
+  SWITCHYARD_RETURN_IF_ERROR(client.CreateLayer(Layer()).status());
+  ForwardRequest request;
+  request.layer = Layer().name;
+  request.x = BenchTokens(comparison.num_tokens, kHidden);
+  const int64_t num_bytes = request.x.size_bytes();
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      const std::vector<Samples> samples,
+      Alternate({{"echo", [&] { return echo->Call(num_bytes); }},
+                 {"service", [&] { return client.Forward(request).status(); }}},
+                options));
+  Note("%s: echo %.0f us, service %.0f us", comparison.name.c_str(),
+       Median(samples[0]) * 1e6, Median(samples[1]) * 1e6);
+  Report({.name = comparison.name,
+          .value = SpeedRatio(samples[1], samples[0]),
+          .target = comparison.target});
+  return absl::OkStatus();
+}
+
+Benchmark Against(const Comparison& comparison) {
+  return {comparison.name, [comparison](const AlternateOptions& options) {
+            return Compare(comparison, options);
+          }};
+}
+
+}  // namespace
+}  // namespace switchyard::bench
+
+int main(int argc, char** argv) {
+  using switchyard::bench::Against;
+  // A token alone may cost half as much again as the calls.
+  constexpr double kOneToken = 1 / 1.5;
+  return switchyard::bench::RunBenchProgram(
+      argc, argv,
+      {Against({"wire/tcp_16mib", 4096, false, 0.8}),
+       Against({"wire/tcp_1mib", 256, false, 0.8}),
+       Against({"wire/tcp_one_token", 1, false, kOneToken}),
+       Against({"wire/unix_16mib", 4096, true, 0.8}),
+       Against({"wire/unix_1mib", 256, true, 0.8}),
+       Against({"wire/unix_one_token", 1, true, kOneToken})});
+}
