@@ -35,25 +35,31 @@ Tensor PanelsOfColumns(ConstMatrix b) {
   return panels;
 }
 
-void Multiply(ConstMatrix a, const Tensor& panels, int64_t num_outputs,
+void Multiply(ConstMatrix a, const float* panels, int64_t num_outputs,
               Accumulate accumulate, float* c) {
   Tensor scratch = Tensor::Uninitialized({kProductScratchFloats});
-  MultiplyPanels(a,
-                 {.data = panels.data(),
-                  .num_outputs = num_outputs,
-                  .num_inputs = a.num_cols},
-                 {0, NumPanels(num_outputs)}, accumulate == Accumulate::kAdd, c,
-                 scratch.data());
+  MultiplyPanels(
+      a, {.data = panels, .num_outputs = num_outputs, .num_inputs = a.num_cols},
+      {0, NumPanels(num_outputs)}, accumulate == Accumulate::kAdd, c,
+      scratch.data());
 }
 
 }  // namespace
 
+PackedMatrix::PackedMatrix(ConstMatrix b)
+    : num_rows_(b.num_rows), num_cols_(b.num_cols), panels_(PanelsOfRows(b)) {}
+
 void GemmNT(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
-  Multiply(a, PanelsOfRows(b), b.num_rows, accumulate, c);
+  GemmNT(a, PackedMatrix(b), c, accumulate);
+}
+
+void GemmNT(ConstMatrix a, const PackedMatrix& b, float* c,
+            Accumulate accumulate) {
+  Multiply(a, b.panels(), b.num_rows(), accumulate, c);
 }
 
 void GemmNN(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
-  Multiply(a, PanelsOfColumns(b), b.num_cols, accumulate, c);
+  Multiply(a, PanelsOfColumns(b).data(), b.num_cols, accumulate, c);
 }
 
 void GemmTN(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {

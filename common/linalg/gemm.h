@@ -15,8 +15,28 @@ namespace switchyard {
 
 enum class Accumulate { kOverwrite, kAdd };
 
+// The right side of GemmNT, packed once for many products. Immutable.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  // Copies b [n, k].
+  explicit PackedMatrix(ConstMatrix b);
+
+  int64_t num_rows() const { return num_rows_; }
+  int64_t num_cols() const { return num_cols_; }
+  const float* panels() const { return panels_.data(); }
+
+ private:
+  int64_t num_rows_ = 0;
+  int64_t num_cols_ = 0;
+  Tensor panels_;
+};
+
 // c [m, n] (+)= a [m, k] * b^T, b [n, k]: y = x W^T.
 void GemmNT(ConstMatrix a, ConstMatrix b, float* c,
+            Accumulate accumulate = Accumulate::kOverwrite);
+
+void GemmNT(ConstMatrix a, const PackedMatrix& b, float* c,
             Accumulate accumulate = Accumulate::kOverwrite);
 
 // c [m, n] (+)= a [m, k] * b, b [k, n]: dx = dy W.

@@ -23,9 +23,14 @@ class FanOut {
 
   std::function<void(Result)> Done(size_t call_idx) {
     return [state = state_, call_idx](Result result) {
-      MutexLock lock(state->mutex);
-      state->results[call_idx].emplace(std::move(result));
-      if (--state->num_pending == 0) state->all_done.NotifyAll();
+      bool is_last = false;
+      {
+        MutexLock lock(state->mutex);
+        state->results[call_idx].emplace(std::move(result));
+        is_last = --state->num_pending == 0;
+      }
+      // Not under the lock: the waiter would wake up only to wait for it.
+      if (is_last) state->all_done.NotifyAll();
     };
   }
 

@@ -64,11 +64,12 @@ Gate::Gate(const LayerSpec& spec)
                   : OptimizerState());
     gradients_.push_back(trains(i) ? Tensor::Zeros(parameter.shape) : Tensor());
   }
+  packed_weight_ = PackedMatrix(values_[kWeightIdx]);
 }
 
 int64_t Gate::SizeBytes(const LayerSpec& spec) {
-  // Value, gradient, two moments.
-  const int64_t num_tensors = spec.inference_only ? 1 : 4;
+  // Value and its packed copy; gradient, two moments.
+  const int64_t num_tensors = spec.inference_only ? 2 : 5;
   int64_t num_elements = 0;
   for (const ParameterSpec& parameter : GateParameters(spec)) {
     num_elements += parameter.num_elements();
@@ -81,7 +82,7 @@ bool Gate::trains(size_t idx) const {
 }
 
 RoutingDecision Gate::Route(ConstMatrix x, const GateInput& input) const {
-  Tensor logits = GateLogits(x, input.draws.jitter, values_[kWeightIdx]);
+  Tensor logits = GateLogits(x, input.draws.jitter, packed_weight_);
   if (bias_idx_ >= 0) {
     AddToRows(values_[static_cast<size_t>(bias_idx_)], logits);
   }
@@ -164,6 +165,7 @@ void Gate::Update(float learning_rate, int64_t step_number) {
     std::fill(gradients_[i].values().begin(), gradients_[i].values().end(),
               0.0f);
   }
+  packed_weight_ = PackedMatrix(values_[kWeightIdx]);
 }
 
 void Gate::UpdateCorrectionBias(absl::Span<const int64_t> expert_counts) {
@@ -210,6 +212,7 @@ void Gate::WriteValue(int32_t idx, int64_t offset,
   float* const to = values_[i].data() + offset;
   std::copy(values.begin(), values.end(), to);
   RoundTo(parameters_[i].dtype, absl::MakeSpan(to, values.size()));
+  if (i == kWeightIdx) packed_weight_ = PackedMatrix(values_[kWeightIdx]);
 }
 
 }  // namespace switchyard

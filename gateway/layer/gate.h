@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
 #include "common/base/mutex.h"
+#include "common/linalg/gemm.h"
 #include "common/model/layer_spec.h"
 #include "common/model/parameters.h"
 #include "common/optimizer/optimizer.h"
@@ -98,6 +99,8 @@ class Gate {
   int32_t correction_bias_idx_ = -1;
   size_t first_mix_idx_ = 0;
   std::vector<Tensor> values_;
+  // values_ of the weight, as the product wants it.
+  PackedMatrix packed_weight_;
   // Empty tensors for parameters that do not train.
   std::vector<OptimizerState> optimizer_states_;
   mutable Mutex gradient_mutex_;

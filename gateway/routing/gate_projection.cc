@@ -1,7 +1,5 @@
 #include "gateway/routing/gate_projection.h"
 
-#include "common/linalg/gemm.h"
-
 namespace switchyard {
 namespace {
 
@@ -16,11 +14,11 @@ Tensor Multiply(ConstMatrix a, const Tensor& b) {
 }  // namespace
 
 Tensor GateLogits(ConstMatrix x, const Tensor& jitter,
-                  const Tensor& gate_weight) {
+                  const PackedMatrix& gate_weight) {
   if (jitter.num_elements() > 0) {
     return GateLogits(Multiply(x, jitter), Tensor(), gate_weight);
   }
-  Tensor logits = Tensor::Uninitialized({x.num_rows, gate_weight.rows()});
+  Tensor logits = Tensor::Uninitialized({x.num_rows, gate_weight.num_rows()});
   GemmNT(x, gate_weight, logits.data());
   return logits;
 }

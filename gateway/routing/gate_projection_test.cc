@@ -68,7 +68,7 @@ class GateProjectionTest : public ::testing::TestWithParam<bool> {
 };
 
 TEST_P(GateProjectionTest, LogitsAreTheProductOfInputAndWeight) {
-  const Tensor logits = GateLogits(x_, jitter_, weight_);
+  const Tensor logits = GateLogits(x_, jitter_, PackedMatrix(weight_));
   ASSERT_THAT(logits.shape(), ::testing::ElementsAre(kTokens, kExperts));
   double sum = 0;
   for (int64_t i = 0; i < logits.num_elements(); ++i) {
@@ -109,7 +109,7 @@ TEST_P(GateProjectionTest, GradientsAreAddedToWhatIsThere) {
 
 TEST_P(GateProjectionTest, NoTokensLeaveGradientsAlone) {
   const Tensor none = Tensor::Zeros({0, kHidden});
-  EXPECT_EQ(GateLogits(none, Tensor(), weight_).rows(), 0);
+  EXPECT_EQ(GateLogits(none, Tensor(), PackedMatrix(weight_)).rows(), 0);
   Tensor grad_weight = RandomNormal({kExperts, kHidden}, 5);
   const Tensor before = grad_weight.Clone();
   Tensor grad_x = Tensor::Zeros({0, kHidden});
@@ -125,10 +125,10 @@ TEST(GateProjectionNonFiniteTest, ABrokenTokenStaysInItsRow) {
     for (const int64_t experts : {1, 3, 16, 64}) {
       const Tensor weight = RandomNormal({experts, 84}, 2);
       Tensor x = RandomNormal({tokens, 84}, 1);
-      const Tensor sound = GateLogits(x, Tensor(), weight);
+      const Tensor sound = GateLogits(x, Tensor(), PackedMatrix(weight));
       x.row(1)[5] = std::numeric_limits<float>::quiet_NaN();
       x.row(1)[6] = std::numeric_limits<float>::infinity();
-      const Tensor broken = GateLogits(x, Tensor(), weight);
+      const Tensor broken = GateLogits(x, Tensor(), PackedMatrix(weight));
       for (int64_t t = 0; t < tokens; ++t) {
         for (int64_t e = 0; e < experts; ++e) {
           if (t == 1) {
