@@ -4,8 +4,10 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <atomic>
 #include <functional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -27,17 +29,30 @@ using AsyncStub = v1::ExpertWorker::StubInterface::async_interface;
 using BytesStub =
     grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
 
+// A connection is read and written by one thread at a time.
+constexpr int kNumBulkChannels = 2;
+
 struct Stubs {
   explicit Stubs(const std::string& address, int64_t max_message_bytes)
-      : bulk_channel(MakeChannel(address, max_message_bytes)),
-        tokens(bulk_channel),
-        bulk(v1::ExpertWorker::NewStub(bulk_channel)),
-        control(v1::ExpertWorker::NewStub(
-            MakeChannel(address, max_message_bytes))) {}
+      : control(v1::ExpertWorker::NewStub(
+            MakeChannel(address, max_message_bytes))) {
+    for (int i = 0; i < kNumBulkChannels; ++i) {
+      const auto channel = MakeChannel(address, max_message_bytes);
+      if (i == 0) bulk = v1::ExpertWorker::NewStub(channel);
+      tokens.push_back(std::make_unique<BytesStub>(channel));
+    }
+  }
 
-  const std::shared_ptr<grpc::Channel> bulk_channel;
-  BytesStub tokens;
-  const std::unique_ptr<v1::ExpertWorker::Stub> bulk;
+  // The bulk connections in turn.
+  BytesStub& NextTokens() {
+    return *tokens[next_tokens.fetch_add(1, std::memory_order_relaxed) %
+                   tokens.size()];
+  }
+
+  std::vector<std::unique_ptr<BytesStub>> tokens;
+  std::atomic<size_t> next_tokens = 0;
+  // The first of them, for parameters.
+  std::unique_ptr<v1::ExpertWorker::Stub> bulk;
   const std::unique_ptr<v1::ExpertWorker::Stub> control;
 };
 
@@ -143,8 +158,8 @@ class RemoteExpertGroup::Impl {
                        const grpc::ByteBuffer* bytes,
                        grpc::ByteBuffer* response,
                        std::function<void(grpc::Status)> on_done) {
-          stubs_->tokens.UnaryCall(context, method, {}, bytes, response,
-                                   std::move(on_done));
+          stubs_->NextTokens().UnaryCall(context, method, {}, bytes, response,
+                                         std::move(on_done));
         },
         wire::EncodeBuffer(request, dtype), deadline,
         DecodeAndEnd<Result, grpc::ByteBuffer>(
@@ -270,15 +285,17 @@ void RemoteExpertGroup::ImportExperts(const ImportExpertsRequest& request,
 void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,
                                 absl::Time deadline,
                                 DoneWith<ExpertForwardResult> done) {
-  impl_->StartWithTokens<ExpertForwardResult>(
-      kForwardMethod, request, v1::DTYPE_FLOAT32, deadline, std::move(done));
+  impl_->StartWithTokens<ExpertForwardResult>(kForwardMethod, request,
+                                              wire::LosslessDType(request.x),
+                                              deadline, std::move(done));
 }
 
 void RemoteExpertGroup::Backward(const ExpertBackwardRequest& request,
                                  absl::Time deadline,
                                  DoneWith<ExpertBackwardResult> done) {
   impl_->StartWithTokens<ExpertBackwardResult>(
-      kBackwardMethod, request, v1::DTYPE_FLOAT32, deadline, std::move(done));
+      kBackwardMethod, request, wire::LosslessDType(request.grad_y), deadline,
+      std::move(done));
 }
 
 void RemoteExpertGroup::PrepareStep(const StepKey& key, absl::Time deadline,

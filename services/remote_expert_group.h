@@ -14,8 +14,9 @@ namespace switchyard {
 
 class OutboundCalls;
 
-// A worker in another process, by gRPC, on two connections: one for what
-// carries tensors, and one for the rest, which must never wait behind them.
+// A worker in another process, by gRPC, on three connections: two, in turn, for
+// what carries tensors, and one for the rest, which must never wait behind
+// them.
 //
 // Requests are encoded before a call returns; results are decoded, and `done`
 // runs, on gRPC's threads. Statuses are the worker's own, prefixed with its

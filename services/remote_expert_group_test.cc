@@ -58,8 +58,9 @@ class FakeWorker final : public v1::ExpertWorker::CallbackService {
   // Without a tensor: ill-formed.
   grpc::ServerUnaryReactor* Backward(
       grpc::CallbackServerContext* context,
-      const v1::ExpertBackwardRequest* /*request*/,
+      const v1::ExpertBackwardRequest* request,
       v1::ExpertBackwardResponse* /*response*/) override {
+    backward_dtype = request->grad_y().dtype();
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;
@@ -79,6 +80,7 @@ class FakeWorker final : public v1::ExpertWorker::CallbackService {
   }
 
   std::atomic<grpc::StatusCode> status = grpc::OK;
+  std::atomic<v1::DType> backward_dtype = v1::DTYPE_UNSPECIFIED;
   std::promise<void> forward_arrived;
 };
 
@@ -112,6 +114,18 @@ TEST_F(FakeWorkerTest, WhatSaysNothingAboutTheRequestIsUnavailable) {
     worker_.status = code;
     EXPECT_THAT(AwaitAbort(*group_, Soon()),
                 StatusIs(absl::StatusCode::kUnavailable, HasSubstr("w-1")));
+  }
+}
+
+TEST_F(FakeWorkerTest, RowsTravelAsBFloat16WhereThatLosesNothing) {
+  for (const float last : {1.0f, 1.0f + 0x1p-20f}) {
+    ExpertBackwardRequest request;
+    request.grad_y = Tensor::FromSpan({1, 2}, std::vector<float>{0.5f, last});
+    EXPECT_FALSE(Await<absl::StatusOr<ExpertBackwardResult>>([&](auto done) {
+                   group_->Backward(request, Soon(), done);
+                 }).ok());
+    EXPECT_EQ(worker_.backward_dtype.load(),
+              last == 1.0f ? v1::DTYPE_BFLOAT16 : v1::DTYPE_FLOAT32);
   }
 }
 

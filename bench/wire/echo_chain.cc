@@ -35,18 +35,17 @@ class EchoChain::Impl {
   }
 
   absl::Status Call(int64_t num_bytes) {
-    if (static_cast<int64_t>(request_.Length()) != num_bytes) {
-      const grpc::Slice bytes(std::string(static_cast<size_t>(num_bytes), 'x'));
-      request_ = grpc::ByteBuffer(&bytes, 1);
-    }
     grpc::ClientContext context;
+    const grpc::Slice slice(bytes_.data(), static_cast<size_t>(num_bytes),
+                            grpc::Slice::STATIC_SLICE);
+    const grpc::ByteBuffer request(&slice, 1);
     grpc::ByteBuffer response;
     const grpc::internal::RpcMethod method(
         "/switchyard.v1.ExpertWorker/Forward",
         grpc::internal::RpcMethod::NORMAL_RPC);
     SWITCHYARD_RETURN_IF_ERROR(FromGrpcStatus(grpc::internal::BlockingUnaryCall(
-        channel_.get(), method, &context, request_, &response)));
-    if (response.Length() == request_.Length()) return absl::OkStatus();
+        channel_.get(), method, &context, request, &response)));
+    if (response.Length() == request.Length()) return absl::OkStatus();
     return absl::InternalError(
         absl::StrCat("got ", response.Length(), " bytes back of ", num_bytes));
   }
@@ -84,7 +83,7 @@ class EchoChain::Impl {
   std::unique_ptr<SocketFolder> sockets_;
   std::vector<ChildProcess> processes_;
   std::shared_ptr<grpc::Channel> channel_;
-  grpc::ByteBuffer request_;
+  const std::string bytes_ = std::string(kMaxBareMessageBytes, 'x');
 };
 
 EchoChain::EchoChain(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

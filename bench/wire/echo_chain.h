@@ -10,14 +10,15 @@
 namespace switchyard::bench {
 
 // Two processes of bare gRPC in a row (echo_server.cc), where the service has a
-// gateway and a worker, and a client of the first. Ends them on destruction.
-// Confined to the main thread.
+// gateway and a worker, and a client of the first. Ends them on destruction,
+// which is for the thread that started them; Call is thread-safe.
 class EchoChain {
  public:
   static absl::StatusOr<std::unique_ptr<EchoChain>> Start(bool unix_sockets);
   ~EchoChain();
 
-  // Sends `num_bytes` down the chain and waits until they are back.
+  // Sends `num_bytes`, at most 64 MiB, down the chain and waits until they are
+  // back.
   absl::Status Call(int64_t num_bytes);
 
  private:

@@ -2,8 +2,11 @@
 // one host, against bare gRPC that carries the same bytes through as many
 // processes: what gate, plan, codec, queues and threads cost.
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -34,8 +37,27 @@ struct Comparison {
   std::string name;
   int64_t num_tokens = 1;
   bool unix_sockets = false;
-  double target = 0;
+  // Absent: told for information.
+  std::optional<double> target;
+  // Calls at the same time, on one connection.
+  int num_callers = 1;
 };
+
+// One call of each caller.
+absl::Status CallAtOnce(int num_callers,
+                        const std::function<absl::Status()>& call) {
+  std::vector<absl::Status> statuses(static_cast<size_t>(num_callers));
+  std::vector<std::thread> callers;
+  for (size_t i = 1; i < statuses.size(); ++i) {
+    callers.emplace_back([&, i] { statuses[i] = call(); });
+  }
+  statuses[0] = call();
+  for (std::thread& caller : callers) caller.join();
+  for (const absl::Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
 
 absl::Status Compare(const Comparison& comparison,
                      const AlternateOptions& options) {
@@ -51,11 +73,19 @@ absl::Status Compare(const Comparison& comparison,
   request.layer = Layer().name;
   request.x = BenchTokens(comparison.num_tokens, kHidden);
   const int64_t num_bytes = request.x.size_bytes();
+  const auto all_call = [&](const std::function<absl::Status()>& call) {
+    return CallAtOnce(comparison.num_callers, call);
+  };
   SWITCHYARD_ASSIGN_OR_RETURN(
       const std::vector<Samples> samples,
-      Alternate({{"echo", [&] { return echo->Call(num_bytes); }},
-                 {"service", [&] { return client.Forward(request).status(); }}},
-                options));
+      Alternate(
+          {{"echo",
+            [&] { return all_call([&] { return echo->Call(num_bytes); }); }},
+           {"service",
+            [&] {
+              return all_call([&] { return client.Forward(request).status(); });
+            }}},
+          options));
   Note("%s: echo %.0f us, service %.0f us", comparison.name.c_str(),
        Median(samples[0]) * 1e6, Median(samples[1]) * 1e6);
   Report({.name = comparison.name,
@@ -84,5 +114,6 @@ int main(int argc, char** argv) {
        Against({"wire/tcp_one_token", 1, false, kOneToken}),
        Against({"wire/unix_16mib", 4096, true, 0.8}),
        Against({"wire/unix_1mib", 256, true, 0.8}),
-       Against({"wire/unix_one_token", 1, true, kOneToken})});
+       Against({"wire/unix_one_token", 1, true, kOneToken}),
+       Against({"wire/unix_1mib_4_callers", 256, true, std::nullopt, 4})});
 }

@@ -3,6 +3,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -237,6 +238,16 @@ TEST(CallBufferSharingTest, TheBufferKeepsTheElementsAlive) {
   const grpc::ByteBuffer buffer = EncodeBuffer(result, v1::DTYPE_FLOAT32);
   result.y = Tensor();
   EXPECT_EQ(BytesOf(buffer), expected);
+}
+
+TEST(LosslessDTypeTest, IsBFloat16WhereEveryElementIsOne) {
+  EXPECT_EQ(LosslessDType(Tensor()), v1::DTYPE_BFLOAT16);
+  Tensor tensor = Tensor::Zeros({3, 1000});
+  tensor.data()[5] = -1.5f;
+  tensor.data()[6] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(LosslessDType(tensor), v1::DTYPE_BFLOAT16);
+  tensor.data()[2999] = 1.0f + 0x1p-8f;
+  EXPECT_EQ(LosslessDType(tensor), v1::DTYPE_FLOAT32);
 }
 
 TEST(CallBufferSharingTest, BytesThatAreNoMessageAreNamed) {

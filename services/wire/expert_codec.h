@@ -1,7 +1,8 @@
 // Calls between gateway and expert workers, to and from
 // proto/switchyard/v1/worker.proto. Answers travel as float32, and requests as
-// bfloat16 only where the client sent them so: the wire changes no bit of a
-// result. Tensors beside their messages: as in layer_call_codec.h.
+// bfloat16 only where they have no other values, as those of a client that sent
+// bfloat16: the wire changes no bit of a result. Tensors beside their messages:
+// as in layer_call_codec.h.
 #ifndef SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
 #define SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_
 

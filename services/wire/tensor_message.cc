@@ -5,7 +5,9 @@
 #include <grpcpp/support/proto_buffer_reader.h>
 #include <grpcpp/support/slice.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -236,6 +238,20 @@ grpc::ByteBuffer EncodeAround(const google::protobuf::MessageLite& rest,
       grpc::Slice(before), Elements(*tensor, dtype, num_bytes),
       grpc::Slice(after)};
   return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
+v1::DType LosslessDType(const Tensor& tensor) {
+  // Other float32 values than such are told by the first block.
+  constexpr int64_t kBlock = 1024;
+  for (int64_t begin = 0; begin < tensor.num_elements(); begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, tensor.num_elements());
+    uint32_t all_bits = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      all_bits |= std::bit_cast<uint32_t>(tensor.data()[i]);
+    }
+    if ((all_bits & 0xffffu) != 0) return v1::DTYPE_FLOAT32;
+  }
+  return v1::DTYPE_BFLOAT16;
 }
 
 std::optional<TakenTensor> TakeTensor(const grpc::ByteBuffer& bytes,

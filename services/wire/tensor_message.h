@@ -25,6 +25,10 @@ namespace switchyard::wire {
 grpc::ByteBuffer EncodeAround(const google::protobuf::MessageLite& rest,
                               int field, const Tensor* tensor, v1::DType dtype);
 
+// BFLOAT16 if every element is one, so that it travels in half the bytes and no
+// bit of it changes; otherwise FLOAT32.
+v1::DType LosslessDType(const Tensor& tensor);
+
 // A message taken apart.
 struct TakenTensor {
   // The message's bytes without those of the tensor's field.
