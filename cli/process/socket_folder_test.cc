@@ -16,6 +16,7 @@ namespace {
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+using testing::StatusIs;
 
 std::filesystem::path PathOf(const std::string& address) {
   return address.substr(std::string("unix:").size());

@@ -57,9 +57,9 @@ class ForwardMergerTest : public ::testing::Test {
     }
     if (!error_.ok()) return error_;
     ForwardExchange exchange;
-    exchange.y = Tensor::Uninitialized({x.num_rows, x.num_cols});
+    exchange.y = Tensor::Uninitialized({x.rows(), x.cols()});
     for (int64_t i = 0; i < x.num_elements(); ++i) {
-      exchange.y.data()[i] = 10 * x.data[i];
+      exchange.y.data()[i] = 10 * x.data()[i];
     }
     return exchange;
   }
