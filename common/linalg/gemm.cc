@@ -65,9 +65,10 @@ void GemmNN(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
 void GemmTN(ConstMatrix a, ConstMatrix b, float* c, Accumulate accumulate) {
   const int64_t m = a.num_cols;
   const int64_t n = b.num_cols;
-  Tensor panels = Tensor::Zeros({PanelElements(m, n)});
+  Tensor panels = Tensor::Uninitialized({PanelElements(m, n)});
   Tensor scratch = Tensor::Uninitialized({kProductScratchFloats});
-  AddWeightGradient(a, b, {0, NumPanels(m)}, panels.data(), scratch.data());
+  WeightGradient(a, b, {0, NumPanels(m)}, /*accumulate=*/false, panels.data(),
+                 scratch.data());
   for (int64_t i = 0; i < m; ++i) {
     const float* product = panels.data() + PanelIndex(i * n, n);
     float* c_row = c + i * n;

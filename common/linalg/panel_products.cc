@@ -217,9 +217,14 @@ void MultiplyTransposed(ConstMatrix grad_y, const PanelWeight& weight,
   });
 }
 
-void AddWeightGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange panels,
-                       float* gradient, float* scratch) {
+void WeightGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange panels,
+                    bool accumulate, float* gradient, float* scratch) {
   const int64_t num_inputs = x.num_cols;
+  if (grad_y.num_rows == 0 && !accumulate) {
+    const int64_t panel_elements = kPanelWidth * num_inputs;
+    std::fill_n(gradient + panels.first * panel_elements,
+                panels.count * panel_elements, 0.0f);
+  }
   const auto add = [&](int64_t row, int64_t num_rows, int64_t input,
                        int64_t num_columns) {
     PackColumns(x, row, num_rows, input, num_columns, Tiles(scratch));
@@ -229,7 +234,7 @@ void AddWeightGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange panels,
       MultiplyBlock(num_columns, num_rows, Tiles(scratch), PackedPanel(scratch),
                     DType::kFloat32, kPanelWidth,
                     gradient + output * num_inputs + input * kPanelWidth,
-                    kPanelWidth, /*accumulate=*/true);
+                    kPanelWidth, accumulate || row > 0);
     }
   };
   // What is a row of the product is a column of x, and depth is rows.

@@ -49,10 +49,11 @@ void MultiplyTransposed(ConstMatrix grad_y, const PanelWeight& weight,
                         PanelRange input_blocks, bool accumulate, float* grad_x,
                         float* scratch);
 
-// The range's panels of gradient += grad_y^T x. `gradient` is in float32 and in
-// panels, as the weight.
-void AddWeightGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange panels,
-                       float* gradient, float* scratch);
+// The range's panels of gradient = grad_y^T x, or where `accumulate` of
+// gradient += grad_y^T x. `gradient` is in float32 and in panels, as the
+// weight.
+void WeightGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange panels,
+                    bool accumulate, float* gradient, float* scratch);
 
 }  // namespace switchyard
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -85,8 +86,10 @@ Tensor Transposed(const Tensor& grad_y, const TestWeight& weight) {
 Tensor Gradient(const Tensor& grad_y, const Tensor& x) {
   Tensor scratch = Scratch();
   Tensor gradient = Tensor::Zeros({PanelElements(grad_y.cols(), x.cols())});
-  AddWeightGradient(grad_y, x, AllPanels(grad_y.cols()), gradient.data(),
-                    scratch.data());
+  std::fill(gradient.values().begin(), gradient.values().end(),
+            std::numeric_limits<float>::quiet_NaN());
+  WeightGradient(grad_y, x, AllPanels(grad_y.cols()), /*accumulate=*/false,
+                 gradient.data(), scratch.data());
   return gradient;
 }
 
@@ -168,8 +171,8 @@ TEST_P(PanelProductsTest, TheTransposedProductAddsWhereAsked) {
 TEST_P(PanelProductsTest, AddsTheWeightsGradient) {
   Tensor gradient = Gradient(grad_y_, x_);
   Tensor scratch = Scratch();
-  AddWeightGradient(grad_y_, x_, AllPanels(sizes_.outputs), gradient.data(),
-                    scratch.data());
+  WeightGradient(grad_y_, x_, AllPanels(sizes_.outputs), /*accumulate=*/true,
+                 gradient.data(), scratch.data());
   Tensor row_major = Tensor::Zeros({sizes_.outputs, sizes_.inputs});
   double sum_of_all = 0;
   for (int64_t i = 0; i < row_major.num_elements(); ++i) {
@@ -203,8 +206,8 @@ TEST_P(PanelProductsTest, NoBitDependsOnTheRowsBesideOrOnTheCut) {
     for (int64_t p = NumPanels(sizes_.outputs) - 1; p >= 0; --p) {
       MultiplyPanels(x_row, weight.view, {p, 1}, false, y.row(row),
                      scratch.data());
-      AddWeightGradient(grad_row, x_row, {p, 1}, gradient.data(),
-                        scratch.data());
+      WeightGradient(grad_row, x_row, {p, 1}, /*accumulate=*/true,
+                     gradient.data(), scratch.data());
     }
     for (int64_t b = NumPanels(sizes_.inputs) - 1; b >= 0; --b) {
       MultiplyTransposed(grad_row, weight.view, {b, 1}, false, grad_x.row(row),

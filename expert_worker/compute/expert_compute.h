@@ -21,6 +21,8 @@ struct LinearMap {
 struct LinearMapGradient {
   float* weight = nullptr;
   float* bias = nullptr;
+  // Whether to add to what is there; otherwise it is overwritten.
+  bool accumulate = true;
 };
 
 // The maps of one expert, in the order of ExpertParameters
@@ -87,8 +89,8 @@ class ExpertCompute {
                        const ForwardRows& rows,
                        float* product_scratch) const = 0;
 
-  // Blocks of stage `stage` of what writes grad_x and adds to `gradients`. A
-  // gradient is summed over the rows in their order.
+  // Blocks of stage `stage` of what writes grad_x and adds to `gradients`, or
+  // writes them. A gradient is summed over the rows in their order.
   virtual void Backward(int stage, PanelRange blocks, const ExpertMaps& maps,
                         const BackwardRows& rows,
                         const ExpertGradients& gradients,

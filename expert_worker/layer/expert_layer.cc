@@ -297,9 +297,9 @@ absl::Status ExpertLayer::AbortStep(const StepKey& key) {
     SWITCHYARD_RETURN_IF_ERROR(steps_.Abort(key));
   }
   ExpertStore& store = *store_;
-  resources_.pool.ParallelFor(store.num_hosted(), [&](int64_t hosted_idx) {
-    store.expert(hosted_idx).ZeroGradients();
-  });
+  for (int64_t i = 0; i < store.num_hosted(); ++i) {
+    store.expert(i).ZeroGradients();
+  }
   resources_.kept.DropLayer(id_);
   return absl::OkStatus();
 }

@@ -209,7 +209,10 @@ void RunBackwardStages(ExpertStore& store, const LayerCompute& compute,
         [&](const ExpertSegment& segment, PanelRange blocks, float* scratch) {
           run_blocks(stage, segment, blocks, scratch);
         });
-    if (!ran) return;
+    if (!ran) break;
+  }
+  for (const ExpertSegment& segment : batch.order.segments) {
+    store.expert(segment.hosted_idx).HaveGradients();
   }
 }
 

@@ -30,11 +30,12 @@ float* At(Tensor& tensor, int64_t offset) {
 }
 
 // ApplyUpdate, which is element by element, piece by piece: what a piece has
-// brought into the cache is used for all that is done to it, and its gradient
-// is zeroed there.
+// brought into the cache is used for all that is done to it. `gradient` is null
+// where it is zero.
 void UpdateByPieces(const OptimizerSpec& optimizer, float learning_rate,
-                    int64_t step_number, Tensor& gradient, StoredTensor& value,
-                    OptimizerState& state, UpdateScratch& scratch) {
+                    int64_t step_number, const float* gradient,
+                    StoredTensor& value, OptimizerState& state,
+                    UpdateScratch& scratch) {
   const bool in_place = value.dtype() == DType::kFloat32;
   const int64_t num_stored = value.layout().num_stored();
   for (int64_t begin = 0; begin < num_stored; begin += kUpdateElements) {
@@ -42,16 +43,15 @@ void UpdateByPieces(const OptimizerSpec& optimizer, float learning_rate,
     const auto widened =
         scratch.value.values().subspan(0, static_cast<size_t>(n));
     if (!in_place) value.ReadStored(begin, widened);
-    float* const gradient_piece = gradient.data() + begin;
     ApplyUpdate(
         optimizer, learning_rate, step_number,
         {.value = in_place ? value.floats().data() + begin : widened.data(),
-         .gradient = gradient_piece,
+         .gradient =
+             gradient != nullptr ? gradient + begin : scratch.zeros.data(),
          .first_moment = At(state.first_moment, begin),
          .second_moment = At(state.second_moment, begin),
          .num_elements = n});
     if (!in_place) value.WriteStored(begin, widened);
-    std::fill_n(gradient_piece, n, 0.0f);
   }
 }
 
@@ -68,7 +68,7 @@ StoredExpert::StoredExpert(const LayerSpec& spec, int32_t expert_id)
         values_.emplace_back(parameter.shape, StorageDType(spec, parameter));
     value.Write(0, InitialParameter(parameter, spec.seed).values());
     if (spec.inference_only) continue;
-    gradients_.push_back(Tensor::Zeros(StoredShape(value)));
+    gradients_.push_back(Tensor::Uninitialized(StoredShape(value)));
     optimizer_states_.push_back(
         MakeOptimizerState(spec.optimizer, StoredShape(value)));
   }
@@ -113,7 +113,8 @@ ExpertGradients StoredExpert::Gradients() {
   ExpertGradients gradients;
   for (size_t i = 0; i < values_.size(); ++i) {
     if (values_[i].layout().in_panels()) {
-      gradients.push_back({.weight = gradients_[i].data()});
+      gradients.push_back(
+          {.weight = gradients_[i].data(), .accumulate = !gradients_are_zero_});
     } else {
       gradients.back().bias = gradients_[i].data();
     }
@@ -122,6 +123,7 @@ ExpertGradients StoredExpert::Gradients() {
 }
 
 double StoredExpert::SquaredGradientNorm() const {
+  if (gradients_are_zero_) return 0;
   double squared_norm = 0;
   for (const Tensor& gradient : gradients_) {
     squared_norm +=
@@ -131,21 +133,18 @@ double StoredExpert::SquaredGradientNorm() const {
 }
 
 UpdateScratch StoredExpert::MakeUpdateScratch() {
-  return {.value = Tensor::Zeros({kUpdateElements})};
+  return {.value = Tensor::Uninitialized({kUpdateElements}),
+          .zeros = Tensor::Zeros({kUpdateElements})};
 }
 
 void StoredExpert::Update(const OptimizerSpec& optimizer, float learning_rate,
                           int64_t step_number, UpdateScratch& scratch) {
   for (size_t i = 0; i < gradients_.size(); ++i) {
-    UpdateByPieces(optimizer, learning_rate, step_number, gradients_[i],
+    UpdateByPieces(optimizer, learning_rate, step_number,
+                   gradients_are_zero_ ? nullptr : gradients_[i].data(),
                    values_[i], optimizer_states_[i], scratch);
   }
-}
-
-void StoredExpert::ZeroGradients() {
-  for (Tensor& gradient : gradients_) {
-    std::fill(gradient.values().begin(), gradient.values().end(), 0.0f);
-  }
+  gradients_are_zero_ = true;
 }
 
 void StoredExpert::Read(ParameterKind kind, int32_t parameter_idx,
@@ -153,6 +152,10 @@ void StoredExpert::Read(ParameterKind kind, int32_t parameter_idx,
   const auto idx = static_cast<size_t>(parameter_idx);
   const StoredTensor& value = values_[idx];
   if (kind == ParameterKind::kValue) return value.Read(offset, elements);
+  if (gradients_are_zero_) {
+    std::fill(elements.begin(), elements.end(), 0.0f);
+    return;
+  }
   value.layout().ForEachRun(
       offset, static_cast<int64_t>(elements.size()),
       [&](int64_t done, int64_t stored_idx, int64_t stride, int64_t n) {
@@ -167,6 +170,12 @@ void StoredExpert::Write(ParameterKind kind, int32_t parameter_idx,
   const auto idx = static_cast<size_t>(parameter_idx);
   StoredTensor& value = values_[idx];
   if (kind == ParameterKind::kValue) return value.Write(offset, elements);
+  if (gradients_are_zero_) {
+    for (Tensor& gradient : gradients_) {
+      std::fill(gradient.values().begin(), gradient.values().end(), 0.0f);
+    }
+    gradients_are_zero_ = false;
+  }
   value.layout().ForEachRun(
       offset, static_cast<int64_t>(elements.size()),
       [&](int64_t done, int64_t stored_idx, int64_t stride, int64_t n) {

@@ -14,9 +14,11 @@
 
 namespace switchyard {
 
-// Where one piece of a parameter that is not stored as float32 is updated.
+// Where one piece of a parameter that is not stored as float32 is updated, and
+// the gradient of a piece that has none.
 struct UpdateScratch {
   Tensor value;
+  Tensor zeros;
 };
 
 // One expert: parameters in the dtypes of the layer, and, unless the layer is
@@ -43,12 +45,14 @@ class StoredExpert {
 
   // The calls from here to Update want an expert with gradients.
 
-  // To be added to.
+  // To be added to or, where they are zero, overwritten; then call
+  // HaveGradients.
   ExpertGradients Gradients();
+  void HaveGradients() { gradients_are_zero_ = false; }
   // In double, parameter by parameter; order as DotProduct, of elements as they
   // are stored.
   double SquaredGradientNorm() const;
-  // Working memory for Update, 16 KiB.
+  // Working memory for Update, 32 KiB.
   static UpdateScratch MakeUpdateScratch();
   // One update with the summed gradients, see ApplyUpdate, which are zero
   // afterwards. Computed in float32 and rounded to the dtype once, at the end;
@@ -56,8 +60,7 @@ class StoredExpert {
   void Update(const OptimizerSpec& optimizer, float learning_rate,
               int64_t step_number, UpdateScratch& scratch);
 
-  // Nothing to do where there are no gradients.
-  void ZeroGradients();
+  void ZeroGradients() { gradients_are_zero_ = true; }
 
   // Copies row-major elements from `offset` on; all must be inside the
   // parameter. Values are rounded to the dtype, see StoredTensor.
@@ -72,6 +75,9 @@ class StoredExpert {
   std::vector<OptimizerState> optimizer_states_;
   // num_stored elements each.
   std::vector<Tensor> gradients_;
+  // Then their memory may hold anything: who zeroed it would write all of it,
+  // to read it once more when the first gradient is added.
+  bool gradients_are_zero_ = true;
 };
 
 }  // namespace switchyard

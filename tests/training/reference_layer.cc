@@ -71,6 +71,7 @@ Vector Expert(const ExpertSpec& spec, const ReferenceInputs& inputs,
     }
     return affine("down_proj.", inner);
   }
+  if (std::holds_alternative<IdentityExpertSpec>(spec)) return token;
   return affine("", token);
 }
 

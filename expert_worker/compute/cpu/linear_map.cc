@@ -17,9 +17,17 @@ void ApplyMap(const LinearMap& map, ConstMatrix x, PanelRange outputs, float* y,
 
 void AddMapGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange outputs,
                     const LinearMapGradient& gradient, float* product_scratch) {
-  AddWeightGradient(grad_y, x, outputs, gradient.weight, product_scratch);
+  WeightGradient(grad_y, x, outputs, gradient.accumulate, gradient.weight,
+                 product_scratch);
   if (gradient.bias == nullptr) return;
   float* sums = gradient.bias + outputs.first * kPanelWidth;
+  if (!gradient.accumulate) {
+    std::fill(
+        sums,
+        gradient.bias + std::min((outputs.first + outputs.count) * kPanelWidth,
+                                 grad_y.num_cols),
+        0.0f);
+  }
   ForEachRowIn(outputs, grad_y.num_rows, grad_y.num_cols,
                [&](int64_t offset, int64_t num_columns) {
                  const float* row = grad_y.data + offset;

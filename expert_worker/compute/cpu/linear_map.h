@@ -15,7 +15,7 @@ void ApplyMap(const LinearMap& map, ConstMatrix x, PanelRange outputs, float* y,
               float* product_scratch);
 
 // The range's panels of the weight's gradient, and as many elements of the
-// bias's, += those of grad_y.
+// bias's, for grad_y.
 void AddMapGradient(ConstMatrix grad_y, ConstMatrix x, PanelRange outputs,
                     const LinearMapGradient& gradient, float* product_scratch);
 
