@@ -1,6 +1,7 @@
 #include "services/rpc/unary_handler.h"
 
 #include <algorithm>
+#include <stop_token>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +24,9 @@ class UnaryHandler::Call final : public grpc::ServerUnaryReactor {
         deadline_(
             std::min(absl::FromChrono(context.deadline()),
                      handler.clock_.Now() + handler.limits_.max_call_duration)),
-        work_(std::move(work)) {}
+        work_(std::move(work)) {
+    handler_.metrics_.ForMethod(method_).Begin();
+  }
 
   void Run() { Answer(RunWork()); }
 
@@ -42,8 +45,11 @@ class UnaryHandler::Call final : public grpc::ServerUnaryReactor {
       return absl::DeadlineExceededError(
           absl::StrCat("deadline passed in the queue of ", handler_.name_));
     }
-    return RunCatching([this] { return work_(deadline_); });
+    const CallContext call(deadline_, cancellation_.get_token());
+    return RunCatching([&] { return work_(call); });
   }
+
+  void OnCancel() override { cancellation_.request_stop(); }
 
   void OnDone() override {
     UnaryHandler& handler = handler_;
@@ -58,6 +64,7 @@ class UnaryHandler::Call final : public grpc::ServerUnaryReactor {
   const int64_t request_bytes_;
   const absl::Time deadline_;
   const Stopwatch stopwatch_;
+  std::stop_source cancellation_;
   Work work_;
 };
 

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/concurrency/thread_pool.h"
@@ -27,9 +28,9 @@ namespace switchyard {
 // of requests pending, time. Thread-safe.
 class UnaryHandler {
  public:
-  // Decodes, runs and encodes one call; must return by `deadline`. Memory that
-  // runs out in it is answered with RESOURCE_EXHAUSTED.
-  using Work = absl::AnyInvocable<absl::Status(absl::Time deadline)>;
+  // Decodes, runs and encodes one call; must return soon after the call is
+  // over. Memory that runs out in it is answered with RESOURCE_EXHAUSTED.
+  using Work = absl::AnyInvocable<absl::Status(const CallContext& call)>;
 
   // `name` appears in errors; of `limits` all but the message size apply.
   // `clock` and `metrics` must outlive the handler.

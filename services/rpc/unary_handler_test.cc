@@ -78,7 +78,7 @@ ServerLimits OneAtATime() {
 
 TEST(UnaryHandlerTest, AnswersWithWhatTheBodyMade) {
   TestServer server({}, [](const v1::RenewLeaseRequest& request,
-                           v1::RenewLeaseResponse& response, absl::Time) {
+                           v1::RenewLeaseResponse& response, const auto&) {
     response.set_lease_duration_ms(static_cast<int64_t>(request.incarnation()) *
                                    2);
     return absl::OkStatus();
@@ -91,7 +91,7 @@ TEST(UnaryHandlerTest, AnswersWithWhatTheBodyMade) {
 }
 
 TEST(UnaryHandlerTest, CountsCallsByMethodAndCode) {
-  TestServer server({}, [](const v1::RenewLeaseRequest& request, auto&, auto) {
+  TestServer server({}, [](const v1::RenewLeaseRequest& request, auto&, auto&) {
     return request.incarnation() == 0 ? absl::NotFoundError("no lease")
                                       : absl::OkStatus();
   });
@@ -111,7 +111,7 @@ TEST(UnaryHandlerTest, CountsCallsByMethodAndCode) {
 
 TEST(UnaryHandlerTest, RefusesCallsOverItsQueue) {
   Gate gate;
-  TestServer server(OneAtATime(), [&](auto&, auto&, auto) {
+  TestServer server(OneAtATime(), [&](auto&, auto&, auto&) {
     return gate.num_passed == 0 ? gate.Pass() : absl::OkStatus();
   });
   AsyncCall running(server);
@@ -140,7 +140,7 @@ TEST(UnaryHandlerTest, RefusesBytesOverItsBudgetUnlessAlone) {
   ServerLimits limits;
   limits.max_pending_request_bytes = 1000;
   TestServer server(
-      limits, [&](const v1::RenewLeaseRequest& request, auto&, auto) {
+      limits, [&](const v1::RenewLeaseRequest& request, auto&, auto&) {
         return request.worker_id().empty() ? gate.Pass() : absl::OkStatus();
       });
   v1::RenewLeaseRequest large;
@@ -164,7 +164,7 @@ TEST(UnaryHandlerTest, RefusesBytesOverItsBudgetUnlessAlone) {
 TEST(UnaryHandlerTest, SkipsACallThatItsClientCancelled) {
   Gate gate;
   TestServer server(OneAtATime(),
-                    [&](auto&, auto&, auto) { return gate.Pass(); });
+                    [&](auto&, auto&, auto&) { return gate.Pass(); });
   AsyncCall running(server);
   gate.AwaitArrival();
   const auto* const before = server.newest();
@@ -179,6 +179,23 @@ TEST(UnaryHandlerTest, SkipsACallThatItsClientCancelled) {
   EXPECT_EQ(gate.num_passed, 1);
 }
 
+TEST(UnaryHandlerTest, TellsARunningCallThatItsClientHasCancelled) {
+  std::promise<void> arrived;
+  std::promise<void> told;
+  TestServer server({}, [&](auto&, auto&, const CallContext& call) {
+    const std::stop_callback tell(call.cancellation(),
+                                  [&] { told.set_value(); });
+    arrived.set_value();
+    told.get_future().wait();
+    return CallContext::CancelledError();
+  });
+  AsyncCall running(server);
+  arrived.get_future().wait();
+  running.context.TryCancel();
+  EXPECT_THAT(running.Wait(), StatusIs(absl::StatusCode::kCancelled, _));
+  EXPECT_TRUE(server.handler.WaitUntilIdle(absl::Seconds(30)));
+}
+
 TEST(UnaryHandlerTest, SkipsACallWhoseDeadlineHasPassedInTheQueue) {
   // The clock of the handler stands an hour ahead of the client's, so that the
   // call is late when it arrives, and no one waits.
@@ -186,7 +203,7 @@ TEST(UnaryHandlerTest, SkipsACallWhoseDeadlineHasPassedInTheQueue) {
   bool has_run = false;
   TestServer server(
       {},
-      [&](auto&, auto&, auto) {
+      [&](auto&, auto&, auto&) {
         has_run = true;
         return absl::OkStatus();
       },
@@ -204,8 +221,8 @@ TEST(UnaryHandlerTest, GivesACallWithoutDeadlineTheLongestOne) {
   absl::Time seen;
   TestServer server(
       limits,
-      [&](auto&, auto&, absl::Time deadline) {
-        seen = deadline;
+      [&](auto&, auto&, const CallContext& call) {
+        seen = call.deadline();
         return absl::OkStatus();
       },
       clock);
@@ -215,8 +232,8 @@ TEST(UnaryHandlerTest, GivesACallWithoutDeadlineTheLongestOne) {
 
 TEST(UnaryHandlerTest, NeverRunsPastTheClientsDeadline) {
   absl::Time seen;
-  TestServer server({}, [&](auto&, auto&, absl::Time deadline) {
-    seen = deadline;
+  TestServer server({}, [&](auto&, auto&, const CallContext& call) {
+    seen = call.deadline();
     return absl::OkStatus();
   });
   const absl::Time deadline = absl::Now() + absl::Seconds(100);
@@ -228,7 +245,7 @@ TEST(UnaryHandlerTest, NeverRunsPastTheClientsDeadline) {
 TEST(UnaryHandlerTest, SurvivesExceptions) {
   TestServer server(
       {},
-      [](const v1::RenewLeaseRequest& request, auto&, auto) -> absl::Status {
+      [](const v1::RenewLeaseRequest& request, auto&, auto&) -> absl::Status {
         if (request.incarnation() == 0) throw std::bad_alloc();
         throw std::runtime_error("from below");
       });
@@ -242,7 +259,7 @@ TEST(UnaryHandlerTest, SurvivesExceptions) {
 
 TEST(UnaryHandlerTest, TakesNoCallsAfterStopAdmitting) {
   Gate gate;
-  TestServer server({}, [&](auto&, auto&, auto) { return gate.Pass(); });
+  TestServer server({}, [&](auto&, auto&, auto&) { return gate.Pass(); });
   AsyncCall running(server);
   gate.AwaitArrival();
   server.handler.StopAdmitting();
@@ -261,7 +278,8 @@ TEST(DrainTest, CancelsWhatACallWaitsForWhenTheGraceIsOver) {
   std::promise<void> inner_runs;
   auto inner = std::make_shared<grpc::ClientContext>();
   std::promise<absl::Status> inner_ended;
-  TestServer server({}, [&](const v1::RenewLeaseRequest& request, auto&, auto) {
+  TestServer server({}, [&](const v1::RenewLeaseRequest& request, auto&,
+                            auto&) {
     if (request.incarnation() == 1) {
       inner_runs.set_value();
       return inner_ended.get_future().get();
