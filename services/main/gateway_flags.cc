@@ -27,6 +27,10 @@ std::variant<GatewayFlags, FlagExit> ParseGatewayFlags(
                     {0, std::numeric_limits<int64_t>::max()},
                     "Most bytes kept for Backward, for each layer",
                     layer.max_open_microbatch_bytes);
+  parser.AddInteger("max-gate-bytes", {1, std::numeric_limits<int64_t>::max()},
+                    "Most bytes of gate weights, their gradients and optimizer "
+                    "state, for each layer",
+                    layer.max_gate_bytes);
   parser.AddMilliseconds("microbatch-ttl-ms", {1, 86'400'000},
                          "A microbatch without Backward for longer than this "
                          "breaks its step",
