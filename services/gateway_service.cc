@@ -3,12 +3,32 @@
 #include <vector>
 
 #include "common/base/status_macros.h"
+#include "services/gateway_stream.h"
 #include "services/wire/call_buffer.h"
 #include "services/wire/layer_call_codec.h"
 #include "services/wire/layer_codec.h"
 #include "services/wire/status_codec.h"
 
 namespace switchyard {
+
+// The generated class for a stream of bytes does not go with CallbackService:
+// it would override a method by one of another type. So the handler that it
+// would set is set here.
+GatewayServiceImpl::GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
+                                       const ServerLimits& limits)
+    : gateway_(gateway), handler_(handler) {
+  const auto* const stream = v1::StreamRequest::descriptor()
+                                 ->file()
+                                 ->FindServiceByName("Gateway")
+                                 ->FindMethodByName("Stream");
+  MarkMethodRawCallback(
+      stream->index(),
+      new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer,
+                                              grpc::ByteBuffer>(
+          [this, &limits](grpc::CallbackServerContext* context) {
+            return StartGatewayStream(gateway_, handler_, limits, *context);
+          }));
+}
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::CreateLayer(
     grpc::CallbackServerContext* context, const v1::CreateLayerRequest* request,

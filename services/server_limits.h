@@ -19,6 +19,10 @@ struct ServerLimits {
   // one that would go over, unless it is alone. Both of these are shared
   // between clients: services/rpc/fair_queue.h.
   int64_t max_pending_request_bytes = int64_t{1} << 30;
+  // Requests of one stream that are in progress or whose answers are not yet
+  // written, and from how many of their bytes on; the server reads no further.
+  int64_t max_stream_requests = 64;
+  int64_t max_stream_request_bytes = int64_t{256} << 20;
   // Deadline of a call whose client set none, and the most that a client gets.
   absl::Duration max_call_duration = absl::Minutes(5);
 };

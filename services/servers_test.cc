@@ -20,6 +20,7 @@
 #include "services/rpc/address.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/rpc_server.h"
+#include "services/servers_testing.h"
 #include "services/wire/layer_call_codec.h"
 #include "services/wire/tensor_codec.h"
 #include "services/worker_server.h"
@@ -30,53 +31,17 @@
 namespace switchyard {
 namespace {
 
+using ::switchyard::testing::AwaitRegistered;
+using ::switchyard::testing::EvalRequest;
+using ::switchyard::testing::Spec;
+using ::switchyard::testing::StartGateway;
+using ::switchyard::testing::StartWorker;
 using ::switchyard::testing::StatusIs;
 using ::testing::_;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-std::unique_ptr<GatewayServer> StartGateway(
-    const std::string& address = "127.0.0.1:0",
-    absl::Duration lease_duration = absl::Seconds(10)) {
-  GatewayServerOptions options;
-  options.listen_address = address;
-  options.gateway.lease_duration = lease_duration;
-  auto server = GatewayServer::Start(std::move(options));
-  EXPECT_OK(server);
-  return *std::move(server);
-}
-
-std::unique_ptr<WorkerServer> StartWorker(const GatewayServer& gateway,
-                                          const std::string& worker_id) {
-  WorkerServerOptions options;
-  options.gateway_address = gateway.address();
-  options.worker.worker_id = worker_id;
-  auto server = WorkerServer::Start(std::move(options));
-  EXPECT_OK(server);
-  return *std::move(server);
-}
-
-void AwaitRegistered(const WorkerServer& worker, bool registered = true) {
-  while (worker.registered() != registered) std::this_thread::yield();
-}
-
-LayerSpec Spec() {
-  LayerSpec spec;
-  spec.name = "m";
-  spec.hidden_size = 4;
-  spec.num_experts = 4;
-  spec.optimizer = SgdSpec{};
-  return spec;
-}
-
-ForwardRequest EvalRequest() {
-  ForwardRequest request;
-  request.layer = "m";
-  request.x = Tensor::FromSpan({1, 2, 4}, {1, 2, 3, 4, -1, -2, -3, -4});
-  return request;
-}
 
 // One GET with a socket: the page is for curl and Prometheus.
 std::string Get(const std::string& address, const std::string& path) {
@@ -298,77 +263,7 @@ TEST(ServersTest, TalkOverUnixSockets) {
   EXPECT_OK(client.Forward(EvalRequest()));
 }
 
-// Loads experts, and then never answers a Forward.
-class HungWorker final : public v1::ExpertWorker::CallbackService {
- public:
-  grpc::ServerUnaryReactor* LoadExperts(
-      grpc::CallbackServerContext* context,
-      const v1::LoadExpertsRequest* /*request*/,
-      v1::LoadExpertsResponse* /*response*/) override {
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
-  }
-  grpc::ServerUnaryReactor* Forward(
-      grpc::CallbackServerContext* /*context*/,
-      const v1::ExpertForwardRequest* /*request*/,
-      v1::ExpertForwardResponse* /*response*/) override {
-    class Reactor final : public grpc::ServerUnaryReactor {
-     public:
-      explicit Reactor(std::promise<void>& cancelled) : cancelled_(cancelled) {}
-      void OnCancel() override {
-        cancelled_.set_value();
-        Finish(grpc::Status::CANCELLED);
-      }
-      void OnDone() override { delete this; }
-
-     private:
-      std::promise<void>& cancelled_;
-    };
-    auto* const reactor = new Reactor(forward_cancelled);
-    forward_arrived.set_value();
-    return reactor;
-  }
-
-  std::promise<void> forward_arrived;
-  std::promise<void> forward_cancelled;
-};
-
-// A gateway that knows a worker which hangs in Forward.
-class HungWorkerTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_OK_AND_ASSIGN(
-        hung_, RpcServer::Start("127.0.0.1:0", {}, {{"w", &service_}}));
-    gateway_ = StartGateway("127.0.0.1:0", absl::Hours(1));
-    const auto stub =
-        v1::Registry::NewStub(MakeChannel(gateway_->address(), 1 << 20));
-    v1::RegisterWorkerRequest request;
-    request.set_worker_id("w-0");
-    request.set_address(hung_->address());
-    request.set_incarnation(1);
-    v1::RegisterWorkerResponse response;
-    grpc::ClientContext context;
-    ASSERT_TRUE(stub->RegisterWorker(&context, request, &response).ok());
-    GatewayClient client(gateway_->address(), {.timeout = absl::Hours(1)});
-    ASSERT_OK(client.CreateLayer(Spec()));
-  }
-
-  absl::Status Forward(absl::Duration timeout) {
-    GatewayClient client(gateway_->address(), {.timeout = timeout});
-    return client.Forward(EvalRequest()).status();
-  }
-  // Cancelling is no reason to take the worker for lost.
-  void ExpectStillServing() {
-    GatewayClient client(gateway_->address());
-    ASSERT_OK_AND_ASSIGN(const LayerStatus layer, client.GetLayer("m"));
-    EXPECT_EQ(layer.state, LayerState::kServing) << layer.state_reason;
-  }
-
-  HungWorker service_;
-  std::unique_ptr<RpcServer> hung_;
-  std::unique_ptr<GatewayServer> gateway_;
-};
+using HungWorkerTest = ::switchyard::testing::HungWorkerTest;
 
 TEST_F(HungWorkerTest, AGatewayShutsDownThoughAWorkerHangs) {
   std::future<absl::Status> forward =
