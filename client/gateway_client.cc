@@ -55,7 +55,7 @@ class GatewayClient::Impl {
                                         Response*);
 
   Impl(const std::string& address, const GatewayClientOptions& options)
-      : address_(address), options_(options) {
+      : address_(address), options_(options), name_(NewClientName()) {
     const std::shared_ptr<grpc::Channel> channel =
         MakeChannel(address, options.max_message_bytes);
     gateway_ = v1::Gateway::NewStub(channel);
@@ -120,6 +120,7 @@ class GatewayClient::Impl {
   absl::Status Await(
       absl::FunctionRef<grpc::Status(grpc::ClientContext&)> call) {
     grpc::ClientContext context;
+    context.AddMetadata(kClientNameMetadata, name_);
     context.set_deadline(
         absl::ToChronoTime(Clock::Real().Now() + options_.timeout));
     const absl::Status status = FromGrpcStatus(call(context));
@@ -130,6 +131,8 @@ class GatewayClient::Impl {
 
   const std::string address_;
   const GatewayClientOptions options_;
+  // Of this client among those that share its connection.
+  const std::string name_;
   std::unique_ptr<v1::Gateway::StubInterface> gateway_;
   std::unique_ptr<BytesStub> tokens_;
   std::unique_ptr<v1::Registry::StubInterface> registry_;

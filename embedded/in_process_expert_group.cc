@@ -31,87 +31,89 @@ InProcessExpertGroup::InProcessExpertGroup(Worker& worker)
       threads_({.name = absl::StrCat("calls of worker ", worker.worker_id()),
                 .num_threads = kNumCallThreads}) {}
 
-template <typename Result, typename Call>
-void InProcessExpertGroup::Run(absl::Time deadline,
-                               std::function<void(Result)> done, Call call) {
+template <typename Result, typename Work>
+void InProcessExpertGroup::Run(const CallContext& call,
+                               std::function<void(Result)> done, Work work) {
   // Shared: both the task and, where it is refused, this function need it.
   auto shared_done =
       std::make_shared<std::function<void(Result)>>(std::move(done));
   const absl::Status scheduled = threads_.Schedule(
-      [this, shared_done, deadline, call = std::move(call)]() mutable {
-        if (Clock::Real().Now() > deadline) {
-          (*shared_done)(
-              Named(worker_, absl::DeadlineExceededError(
-                                 "the deadline passed before it began")));
-          return;
-        }
-        (*shared_done)(Named(worker_, call()));
+      [this, shared_done, call, work = std::move(work)]() mutable {
+        const absl::Status waited_for = call.Check(Clock::Real());
+        if (!waited_for.ok()) return (*shared_done)(Named(worker_, waited_for));
+        (*shared_done)(Named(worker_, work()));
       });
   if (!scheduled.ok()) (*shared_done)(Named(worker_, scheduled));
 }
 
 void InProcessExpertGroup::LoadExperts(const LoadExpertsRequest& request,
-                                       absl::Time deadline, Done done) {
-  Run(deadline, std::move(done),
+                                       const CallContext& call, Done done) {
+  Run(call, std::move(done),
       [this, &request] { return worker_.LoadExperts(request); });
 }
 
 void InProcessExpertGroup::UnloadExperts(const std::string& layer,
-                                         absl::Time deadline, Done done) {
-  Run(deadline, std::move(done),
+                                         const CallContext& call, Done done) {
+  Run(call, std::move(done),
       [this, &layer] { return worker_.UnloadExperts(layer); });
 }
 
 void InProcessExpertGroup::ReadExperts(
-    const ReadExpertsRequest& request, absl::Time deadline,
+    const ReadExpertsRequest& request, const CallContext& call,
     DoneWith<std::vector<ParameterSlice>> done) {
-  Run(deadline, std::move(done),
+  Run(call, std::move(done),
       [this, &request] { return worker_.ReadExperts(request); });
 }
 
 void InProcessExpertGroup::WriteExperts(const WriteExpertsRequest& request,
-                                        absl::Time deadline, Done done) {
-  Run(deadline, std::move(done),
+                                        const CallContext& call, Done done) {
+  Run(call, std::move(done),
       [this, &request] { return worker_.WriteExperts(request); });
 }
 
 void InProcessExpertGroup::ImportExperts(const ImportExpertsRequest& request,
-                                         absl::Time deadline, Done done) {
-  Run(deadline, std::move(done),
+                                         const CallContext& call, Done done) {
+  Run(call, std::move(done),
       [this, &request] { return worker_.ImportExperts(request); });
 }
 
 void InProcessExpertGroup::Forward(const ExpertForwardRequest& request,
-                                   absl::Time deadline,
+                                   const CallContext& call,
                                    DoneWith<ExpertForwardResult> done) {
-  Run(deadline, std::move(done),
-      [this, &request] { return worker_.Forward(request); });
+  Run(call, std::move(done),
+      [this, &request, call] { return worker_.Forward(request, call); });
 }
 
 void InProcessExpertGroup::Backward(const ExpertBackwardRequest& request,
-                                    absl::Time deadline,
+                                    const CallContext& call,
                                     DoneWith<ExpertBackwardResult> done) {
-  Run(deadline, std::move(done),
-      [this, &request] { return worker_.Backward(request); });
+  Run(call, std::move(done),
+      [this, &request, call] { return worker_.Backward(request, call); });
 }
 
-void InProcessExpertGroup::PrepareStep(const StepKey& key, absl::Time deadline,
+void InProcessExpertGroup::DropMicrobatch(const std::string& layer,
+                                          const MicrobatchKey& key,
+                                          const CallContext& call, Done done) {
+  Run(call, std::move(done),
+      [this, &layer, key] { return worker_.DropMicrobatch(layer, key); });
+}
+
+void InProcessExpertGroup::PrepareStep(const StepKey& key,
+                                       const CallContext& call,
                                        DoneWith<PrepareStepResult> done) {
-  Run(deadline, std::move(done),
-      [this, &key] { return worker_.PrepareStep(key); });
+  Run(call, std::move(done), [this, &key] { return worker_.PrepareStep(key); });
 }
 
 void InProcessExpertGroup::CommitStep(const StepKey& key, float learning_rate,
-                                      absl::Time deadline, Done done) {
-  Run(deadline, std::move(done), [this, &key, learning_rate] {
+                                      const CallContext& call, Done done) {
+  Run(call, std::move(done), [this, &key, learning_rate] {
     return worker_.CommitStep(key, learning_rate);
   });
 }
 
-void InProcessExpertGroup::AbortStep(const StepKey& key, absl::Time deadline,
-                                     Done done) {
-  Run(deadline, std::move(done),
-      [this, &key] { return worker_.AbortStep(key); });
+void InProcessExpertGroup::AbortStep(const StepKey& key,
+                                     const CallContext& call, Done done) {
+  Run(call, std::move(done), [this, &key] { return worker_.AbortStep(key); });
 }
 
 }  // namespace switchyard

@@ -16,31 +16,35 @@ class InProcessExpertGroup final : public ExpertGroup {
   // `worker` must outlive the group, which joins its threads when it goes.
   explicit InProcessExpertGroup(Worker& worker);
 
-  void LoadExperts(const LoadExpertsRequest& request, absl::Time deadline,
+  void LoadExperts(const LoadExpertsRequest& request, const CallContext& call,
                    Done done) override;
-  void UnloadExperts(const std::string& layer, absl::Time deadline,
+  void UnloadExperts(const std::string& layer, const CallContext& call,
                      Done done) override;
-  void ReadExperts(const ReadExpertsRequest& request, absl::Time deadline,
+  void ReadExperts(const ReadExpertsRequest& request, const CallContext& call,
                    DoneWith<std::vector<ParameterSlice>> done) override;
-  void WriteExperts(const WriteExpertsRequest& request, absl::Time deadline,
+  void WriteExperts(const WriteExpertsRequest& request, const CallContext& call,
                     Done done) override;
-  void ImportExperts(const ImportExpertsRequest& request, absl::Time deadline,
-                     Done done) override;
-  void Forward(const ExpertForwardRequest& request, absl::Time deadline,
+  void ImportExperts(const ImportExpertsRequest& request,
+                     const CallContext& call, Done done) override;
+  void Forward(const ExpertForwardRequest& request, const CallContext& call,
                DoneWith<ExpertForwardResult> done) override;
-  void Backward(const ExpertBackwardRequest& request, absl::Time deadline,
+  void Backward(const ExpertBackwardRequest& request, const CallContext& call,
                 DoneWith<ExpertBackwardResult> done) override;
-  void PrepareStep(const StepKey& key, absl::Time deadline,
+  void DropMicrobatch(const std::string& layer, const MicrobatchKey& key,
+                      const CallContext& call, Done done) override;
+  void PrepareStep(const StepKey& key, const CallContext& call,
                    DoneWith<PrepareStepResult> done) override;
-  void CommitStep(const StepKey& key, float learning_rate, absl::Time deadline,
-                  Done done) override;
-  void AbortStep(const StepKey& key, absl::Time deadline, Done done) override;
+  void CommitStep(const StepKey& key, float learning_rate,
+                  const CallContext& call, Done done) override;
+  void AbortStep(const StepKey& key, const CallContext& call,
+                 Done done) override;
 
  private:
-  // Runs `call` and hands its result to `done`, unless the deadline has passed
-  // while it waited or the queue is full.
-  template <typename Result, typename Call>
-  void Run(absl::Time deadline, std::function<void(Result)> done, Call call);
+  // Runs `work` and hands its result to `done`, unless the call is over by its
+  // turn or the queue is full.
+  template <typename Result, typename Work>
+  void Run(const CallContext& call, std::function<void(Result)> done,
+           Work work);
 
   Worker& worker_;
   ThreadPool threads_;

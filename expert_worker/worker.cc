@@ -305,22 +305,30 @@ absl::Status Worker::ImportExperts(const ImportExpertsRequest& request) {
 }
 
 absl::StatusOr<ExpertForwardResult> Worker::Forward(
-    const ExpertForwardRequest& request) {
+    const ExpertForwardRequest& request, const CallContext& call) {
   impl_->DropExpired();
   return impl_->WithLayer(
       WorkerCall::kForward, request.layer, [&](HostedExperts& experts) {
         absl::StatusOr<ExpertForwardResult> result =
-            experts.layer.Forward(request);
+            experts.layer.Forward(request, call);
         if (result.ok()) experts.series->CountRoutes(request.route_experts);
         return result;
       });
 }
 
 absl::StatusOr<ExpertBackwardResult> Worker::Backward(
-    const ExpertBackwardRequest& request) {
-  return impl_->WithLayer(
-      WorkerCall::kBackward, request.layer,
-      [&](HostedExperts& experts) { return experts.layer.Backward(request); });
+    const ExpertBackwardRequest& request, const CallContext& call) {
+  return impl_->WithLayer(WorkerCall::kBackward, request.layer,
+                          [&](HostedExperts& experts) {
+                            return experts.layer.Backward(request, call);
+                          });
+}
+
+absl::Status Worker::DropMicrobatch(const std::string& layer,
+                                    const MicrobatchKey& key) {
+  const auto experts = impl_->Find(layer);
+  if (experts.ok()) (*experts)->layer.DropMicrobatch(key);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<PrepareStepResult> Worker::PrepareStep(const StepKey& key) {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/api/expert_calls.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
 
 namespace prometheus {
@@ -74,10 +75,18 @@ class Worker {
   // Reads experts from a folder below WorkerOptions::import_root.
   absl::Status ImportExperts(const ImportExpertsRequest& request);
 
+  // These two stop soon after `call` is over, with its status, and leave
+  // nothing behind; but a Backward that has begun to add to gradients ends.
   absl::StatusOr<ExpertForwardResult> Forward(
-      const ExpertForwardRequest& request);
+      const ExpertForwardRequest& request,
+      const CallContext& call = absl::InfiniteFuture());
   absl::StatusOr<ExpertBackwardResult> Backward(
-      const ExpertBackwardRequest& request);
+      const ExpertBackwardRequest& request,
+      const CallContext& call = absl::InfiniteFuture());
+  // Forgets what the Forward of that key and earlier ones of that microbatch
+  // have kept. OK if there is nothing, or no such layer.
+  absl::Status DropMicrobatch(const std::string& layer,
+                              const MicrobatchKey& key);
 
   absl::StatusOr<PrepareStepResult> PrepareStep(const StepKey& key);
   absl::Status CommitStep(const StepKey& key, float learning_rate);

@@ -37,8 +37,7 @@ inline constexpr uint64_t kGeneration = 3;
 
 // Five experts, 6 wide.
 inline LayerSpec SmallLayer(ExpertSpec expert = LinearExpertSpec{}) {
-  LayerSpec spec;
-  spec.name = "x";
+  LayerSpec spec = {.name = "x"};
   spec.hidden_size = 6;
   spec.num_experts = 5;
   spec.expert = expert;

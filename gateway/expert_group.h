@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "common/api/expert_calls.h"
+#include "common/base/call_context.h"
 
 namespace switchyard {
 
@@ -21,7 +21,8 @@ namespace switchyard {
 // Every call is asynchronous: it returns at once and runs `done` exactly once,
 // possibly before it returns, on any thread; `done` must not block. Requests
 // are borrowed and must stay alive until `done` runs. A call that is not
-// finished by `deadline` ends with DEADLINE_EXCEEDED.
+// finished by its deadline ends with DEADLINE_EXCEEDED, one that is cancelled
+// soon with CANCELLED: the workers stop, and give back its memory.
 //
 // Errors, whose messages name the worker: UNAVAILABLE when the group cannot be
 // reached (its workers are then treated as lost); ABORTED when the group has
@@ -37,41 +38,48 @@ class ExpertGroup {
   // Makes experts with their initial parameters. ALREADY_EXISTS if the group
   // hosts some of that layer, RESOURCE_EXHAUSTED if memory does not suffice.
   virtual void LoadExperts(const LoadExpertsRequest& request,
-                           absl::Time deadline, Done done) = 0;
+                           const CallContext& call, Done done) = 0;
   // Forgets the layer; OK if it is not there.
-  virtual void UnloadExperts(const std::string& layer, absl::Time deadline,
+  virtual void UnloadExperts(const std::string& layer, const CallContext& call,
                              Done done) = 0;
 
   // FAILED_PRECONDITION: a named expert is not hosted here. Results are in the
   // order of the request's ranges.
   virtual void ReadExperts(const ReadExpertsRequest& request,
-                           absl::Time deadline,
+                           const CallContext& call,
                            DoneWith<std::vector<ParameterSlice>> done) = 0;
   // Applies all slices or none.
   virtual void WriteExperts(const WriteExpertsRequest& request,
-                            absl::Time deadline, Done done) = 0;
+                            const CallContext& call, Done done) = 0;
 
   // Reads experts from a Hugging Face folder. PERMISSION_DENIED, NOT_FOUND or
   // FAILED_PRECONDITION: the worker may not, does not see it, or sees another.
   // INVALID_ARGUMENT and DATA_LOSS: what is in it does not fit the layer.
   virtual void ImportExperts(const ImportExpertsRequest& request,
-                             absl::Time deadline, Done done) = 0;
+                             const CallContext& call, Done done) = 0;
 
   // FAILED_PRECONDITION: an expert is not hosted here; RESOURCE_EXHAUSTED: the
   // budget for kept activations, or the queue, is full.
-  virtual void Forward(const ExpertForwardRequest& request, absl::Time deadline,
+  virtual void Forward(const ExpertForwardRequest& request,
+                       const CallContext& call,
                        DoneWith<ExpertForwardResult> done) = 0;
-  // FAILED_PRECONDITION: nothing is kept under that key.
+  // Forgets what a Forward has kept, or not yet kept, under `key`; OK if there
+  // is nothing.
+  virtual void DropMicrobatch(const std::string& layer,
+                              const MicrobatchKey& key, const CallContext& call,
+                              Done done) = 0;
+  // FAILED_PRECONDITION: nothing is kept under that key. A call that fails has
+  // added nothing to the gradients of this group.
   virtual void Backward(const ExpertBackwardRequest& request,
-                        absl::Time deadline,
+                        const CallContext& call,
                         DoneWith<ExpertBackwardResult> done) = 0;
 
   // The three parts of a step: docs/architecture.md, "A training step".
-  virtual void PrepareStep(const StepKey& key, absl::Time deadline,
+  virtual void PrepareStep(const StepKey& key, const CallContext& call,
                            DoneWith<PrepareStepResult> done) = 0;
   virtual void CommitStep(const StepKey& key, float learning_rate,
-                          absl::Time deadline, Done done) = 0;
-  virtual void AbortStep(const StepKey& key, absl::Time deadline,
+                          const CallContext& call, Done done) = 0;
+  virtual void AbortStep(const StepKey& key, const CallContext& call,
                          Done done) = 0;
 };
 

@@ -19,7 +19,7 @@ Gateway::Gateway(GatewayOptions options, Clock& clock,
 Gateway::~Gateway() = default;
 
 absl::StatusOr<LayerStatus> Gateway::CreateLayer(const LayerSpec& spec,
-                                                 absl::Time deadline,
+                                                 const CallContext& call,
                                                  bool awaits_import) {
   SWITCHYARD_RETURN_IF_ERROR(Validate(spec));
   absl::btree_map<std::string, std::shared_ptr<ExpertGroup>> groups;
@@ -49,8 +49,8 @@ absl::StatusOr<LayerStatus> Gateway::CreateLayer(const LayerSpec& spec,
                             const absl::Status& status) {
         ReportLost(worker_id, group, status);
       }};
-  absl::StatusOr<std::shared_ptr<MoeLayer>> layer = MoeLayer::Create(
-      spec, groups, generation, std::move(environment), deadline);
+  absl::StatusOr<std::shared_ptr<MoeLayer>> layer =
+      MoeLayer::Create(spec, groups, generation, std::move(environment), call);
   absl::btree_map<std::string, std::shared_ptr<ExpertGroup>> groups_now;
   {
     MutexLock lock(mutex_);
@@ -88,10 +88,10 @@ std::vector<LayerStatus> Gateway::ListLayers() const {
 }
 
 absl::Status Gateway::DeleteLayer(const std::string& name,
-                                  absl::Time deadline) {
+                                  const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(name));
   // The name stays taken until the workers have let go of it.
-  layer->Unload(deadline);
+  layer->Unload(call);
   MutexLock lock(mutex_);
   layers_.erase(name);
   LogInfo("layer '", name, "' deleted");
@@ -99,45 +99,45 @@ absl::Status Gateway::DeleteLayer(const std::string& name,
 }
 
 absl::StatusOr<ForwardResult> Gateway::Forward(const ForwardRequest& request,
-                                               absl::Time deadline) {
+                                               const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->Forward(request, deadline);
+  return layer->Forward(request, call);
 }
 
 absl::StatusOr<BackwardResult> Gateway::Backward(const BackwardRequest& request,
-                                                 absl::Time deadline) {
+                                                 const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->Backward(request, deadline);
+  return layer->Backward(request, call);
 }
 
 absl::StatusOr<StepResult> Gateway::Step(const StepRequest& request,
-                                         absl::Time deadline) {
+                                         const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->Step(request, deadline);
+  return layer->Step(request, call);
 }
 
 absl::StatusOr<TrainStepResult> Gateway::TrainStep(
-    const TrainStepRequest& request, absl::Time deadline) {
+    const TrainStepRequest& request, const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->TrainStep(request, deadline);
+  return layer->TrainStep(request, call);
 }
 
 absl::StatusOr<ReadParametersResult> Gateway::ReadParameters(
-    const ReadParametersRequest& request, absl::Time deadline) {
+    const ReadParametersRequest& request, const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->ReadParameters(request, deadline);
+  return layer->ReadParameters(request, call);
 }
 
 absl::Status Gateway::WriteParameters(const WriteParametersRequest& request,
-                                      absl::Time deadline) {
+                                      const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->WriteParameters(request, deadline);
+  return layer->WriteParameters(request, call);
 }
 
 absl::StatusOr<ImportParametersResult> Gateway::ImportParameters(
-    const ImportParametersRequest& request, absl::Time deadline) {
+    const ImportParametersRequest& request, const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto layer, FindLayer(request.layer));
-  return layer->ImportParameters(request, deadline);
+  return layer->ImportParameters(request, call);
 }
 
 absl::StatusOr<PlacementMap> Gateway::GetPlacement(

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/api/layer_calls.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "gateway/expert_group.h"
@@ -38,7 +39,7 @@ struct GatewayOptions {
 // there. services/gateway_service.h puts gRPC in front of it; a program may as
 // well link it and call it (embedded/embedded_cluster.h).
 //
-// Calls block until they are done or `deadline` has passed. Thread-safe.
+// Calls block until they are done, late or cancelled. Thread-safe.
 class Gateway {
  public:
   // `clock` and `metrics` must outlive the gateway.
@@ -49,28 +50,28 @@ class Gateway {
 
   // Layers. Errors as proto/switchyard/v1/gateway.proto says.
   absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec,
-                                          absl::Time deadline,
+                                          const CallContext& call,
                                           bool awaits_import = false);
   absl::StatusOr<LayerStatus> GetLayer(const std::string& name) const;
   std::vector<LayerStatus> ListLayers() const;
-  absl::Status DeleteLayer(const std::string& name, absl::Time deadline);
+  absl::Status DeleteLayer(const std::string& name, const CallContext& call);
 
   absl::StatusOr<ForwardResult> Forward(const ForwardRequest& request,
-                                        absl::Time deadline);
+                                        const CallContext& call);
   absl::StatusOr<BackwardResult> Backward(const BackwardRequest& request,
-                                          absl::Time deadline);
+                                          const CallContext& call);
   absl::StatusOr<StepResult> Step(const StepRequest& request,
-                                  absl::Time deadline);
+                                  const CallContext& call);
   absl::StatusOr<TrainStepResult> TrainStep(const TrainStepRequest& request,
-                                            absl::Time deadline);
+                                            const CallContext& call);
 
   absl::StatusOr<ReadParametersResult> ReadParameters(
-      const ReadParametersRequest& request, absl::Time deadline);
+      const ReadParametersRequest& request, const CallContext& call);
   absl::Status WriteParameters(const WriteParametersRequest& request,
-                               absl::Time deadline);
+                               const CallContext& call);
 
   absl::StatusOr<ImportParametersResult> ImportParameters(
-      const ImportParametersRequest& request, absl::Time deadline);
+      const ImportParametersRequest& request, const CallContext& call);
 
   absl::StatusOr<PlacementMap> GetPlacement(const std::string& layer) const;
   // One layer, or all where `layer` is empty.

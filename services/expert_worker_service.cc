@@ -13,7 +13,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::LoadExperts(
     v1::LoadExpertsResponse* /*response*/) {
   return control_.Handle(
       context, *request, "LoadExperts",
-      [this, request](absl::Time /*deadline*/) -> absl::Status {
+      [this, request](const CallContext& /*call*/) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const LoadExpertsRequest decoded,
                                     wire::Decode(*request));
         return worker_.LoadExperts(decoded);
@@ -26,7 +26,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::UnloadExperts(
     v1::UnloadExpertsResponse* /*response*/) {
   return control_.Handle(
       context, *request, "UnloadExperts",
-      [this, request](absl::Time /*deadline*/) -> absl::Status {
+      [this, request](const CallContext& /*call*/) -> absl::Status {
         return worker_.UnloadExperts(request->layer());
       });
 }
@@ -36,7 +36,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::ReadExperts(
     v1::ReadExpertsResponse* response) {
   return bulk_.Handle(
       context, *request, "ReadExperts",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const ReadExpertsRequest decoded,
                                     wire::Decode(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<ParameterSlice> slices,
@@ -50,26 +50,26 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::WriteExperts(
     grpc::CallbackServerContext* context,
     const v1::WriteExpertsRequest* request,
     v1::WriteExpertsResponse* /*response*/) {
-  return bulk_.Handle(context, *request, "WriteExperts",
-                      [this, request](absl::Time /*deadline*/) -> absl::Status {
-                        SWITCHYARD_ASSIGN_OR_RETURN(
-                            const WriteExpertsRequest decoded,
-                            wire::Decode(*request));
-                        return worker_.WriteExperts(decoded);
-                      });
+  return bulk_.Handle(
+      context, *request, "WriteExperts",
+      [this, request](const CallContext& /*call*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const WriteExpertsRequest decoded,
+                                    wire::Decode(*request));
+        return worker_.WriteExperts(decoded);
+      });
 }
 
 grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::ImportExperts(
     grpc::CallbackServerContext* context,
     const v1::ImportExpertsRequest* request,
     v1::ImportExpertsResponse* /*response*/) {
-  return bulk_.Handle(context, *request, "ImportExperts",
-                      [this, request](absl::Time /*deadline*/) -> absl::Status {
-                        SWITCHYARD_ASSIGN_OR_RETURN(
-                            const ImportExpertsRequest decoded,
-                            wire::Decode(*request));
-                        return worker_.ImportExperts(decoded);
-                      });
+  return bulk_.Handle(
+      context, *request, "ImportExperts",
+      [this, request](const CallContext& /*call*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const ImportExpertsRequest decoded,
+                                    wire::Decode(*request));
+        return worker_.ImportExperts(decoded);
+      });
 }
 
 grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Forward(
@@ -77,12 +77,12 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Forward(
     grpc::ByteBuffer* response) {
   return bulk_.Handle(
       context, static_cast<int64_t>(request->Length()), "Forward",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<ExpertForwardRequest> received,
             wire::DecodeBuffer<ExpertForwardRequest>(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ExpertForwardResult result,
-                                    worker_.Forward(received.value));
+                                    worker_.Forward(received.value, call));
         *response = wire::EncodeBuffer(result, v1::DTYPE_FLOAT32);
         return absl::OkStatus();
       });
@@ -93,14 +93,26 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Backward(
     grpc::ByteBuffer* response) {
   return bulk_.Handle(
       context, static_cast<int64_t>(request->Length()), "Backward",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<ExpertBackwardRequest> received,
             wire::DecodeBuffer<ExpertBackwardRequest>(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ExpertBackwardResult result,
-                                    worker_.Backward(received.value));
+                                    worker_.Backward(received.value, call));
         *response = wire::EncodeBuffer(result, v1::DTYPE_FLOAT32);
         return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::DropMicrobatch(
+    grpc::CallbackServerContext* context,
+    const v1::DropMicrobatchRequest* request,
+    v1::DropMicrobatchResponse* /*response*/) {
+  return control_.Handle(
+      context, *request, "DropMicrobatch",
+      [this, request](const CallContext& /*call*/) -> absl::Status {
+        return worker_.DropMicrobatch(request->layer(),
+                                      wire::Decode(request->key()));
       });
 }
 
@@ -109,7 +121,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::PrepareStep(
     v1::PrepareStepResponse* response) {
   return control_.Handle(
       context, *request, "PrepareStep",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const PrepareStepResult result,
             worker_.PrepareStep(wire::DecodeStepKey(*request)));
@@ -123,7 +135,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::CommitStep(
     v1::CommitStepResponse* /*response*/) {
   return control_.Handle(
       context, *request, "CommitStep",
-      [this, request](absl::Time /*deadline*/) -> absl::Status {
+      [this, request](const CallContext& /*call*/) -> absl::Status {
         return worker_.CommitStep(wire::DecodeStepKey(*request),
                                   request->learning_rate());
       });
@@ -134,7 +146,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::AbortStep(
     v1::AbortStepResponse* /*response*/) {
   return control_.Handle(
       context, *request, "AbortStep",
-      [this, request](absl::Time /*deadline*/) -> absl::Status {
+      [this, request](const CallContext& /*call*/) -> absl::Status {
         return worker_.AbortStep(wire::DecodeStepKey(*request));
       });
 }
@@ -144,7 +156,7 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::GetStatus(
     v1::GetStatusResponse* response) {
   return control_.Handle(
       context, *request, "GetStatus",
-      [this, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, response](const CallContext& /*call*/) -> absl::Status {
         *response = wire::Encode(worker_.GetStatus());
         return absl::OkStatus();
       });

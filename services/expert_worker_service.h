@@ -48,6 +48,10 @@ class ExpertWorkerServiceImpl final : public ExpertWorkerBase {
   grpc::ServerUnaryReactor* Backward(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* DropMicrobatch(
+      grpc::CallbackServerContext* context,
+      const v1::DropMicrobatchRequest* request,
+      v1::DropMicrobatchResponse* response) override;
   grpc::ServerUnaryReactor* PrepareStep(
       grpc::CallbackServerContext* context,
       const v1::PrepareStepRequest* request,

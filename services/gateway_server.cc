@@ -50,7 +50,7 @@ class GatewayServer::Impl {
                          request_metrics_),
         registry_handler_("gateway registry", RegistryLimits(options_.limits),
                           Clock::Real(), request_metrics_),
-        gateway_service_(gateway_, request_handler_),
+        gateway_service_(gateway_, request_handler_, options_.limits),
         registry_service_(gateway_, registry_handler_,
                           options_.limits.max_message_bytes, calls_) {}
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/base/status_macros.h"
+#include "services/gateway_stream.h"
 #include "services/wire/call_buffer.h"
 #include "services/wire/layer_call_codec.h"
 #include "services/wire/layer_codec.h"
@@ -10,17 +11,36 @@
 
 namespace switchyard {
 
+// The generated class for a stream of bytes does not go with CallbackService:
+// it would override a method by one of another type. So the handler that it
+// would set is set here.
+GatewayServiceImpl::GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
+                                       const ServerLimits& limits)
+    : gateway_(gateway), handler_(handler) {
+  const auto* const stream = v1::StreamRequest::descriptor()
+                                 ->file()
+                                 ->FindServiceByName("Gateway")
+                                 ->FindMethodByName("Stream");
+  MarkMethodRawCallback(
+      stream->index(),
+      new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer,
+                                              grpc::ByteBuffer>(
+          [this, &limits](grpc::CallbackServerContext* context) {
+            return StartGatewayStream(gateway_, handler_, limits, *context);
+          }));
+}
+
 grpc::ServerUnaryReactor* GatewayServiceImpl::CreateLayer(
     grpc::CallbackServerContext* context, const v1::CreateLayerRequest* request,
     v1::CreateLayerResponse* response) {
   return handler_.Handle(
       context, *request, "CreateLayer",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const LayerSpec spec,
                                     wire::Decode(request->spec()));
         SWITCHYARD_ASSIGN_OR_RETURN(
             const LayerStatus layer,
-            gateway_.CreateLayer(spec, deadline, request->awaits_import()));
+            gateway_.CreateLayer(spec, call, request->awaits_import()));
         *response->mutable_layer() = wire::Encode(layer);
         return absl::OkStatus();
       });
@@ -31,7 +51,7 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetLayer(
     v1::GetLayerResponse* response) {
   return handler_.Handle(
       context, *request, "GetLayer",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const LayerStatus layer,
                                     gateway_.GetLayer(request->layer()));
         *response->mutable_layer() = wire::Encode(layer);
@@ -44,7 +64,7 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::ListLayers(
     v1::ListLayersResponse* response) {
   return handler_.Handle(
       context, *request, "ListLayers",
-      [this, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, response](const CallContext& /*call*/) -> absl::Status {
         for (const LayerStatus& layer : gateway_.ListLayers()) {
           *response->add_layers() = wire::Encode(layer);
         }
@@ -55,11 +75,11 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::ListLayers(
 grpc::ServerUnaryReactor* GatewayServiceImpl::DeleteLayer(
     grpc::CallbackServerContext* context, const v1::DeleteLayerRequest* request,
     v1::DeleteLayerResponse* /*response*/) {
-  return handler_.Handle(context, *request, "DeleteLayer",
-                         [this, request](absl::Time deadline) -> absl::Status {
-                           return gateway_.DeleteLayer(request->layer(),
-                                                       deadline);
-                         });
+  return handler_.Handle(
+      context, *request, "DeleteLayer",
+      [this, request](const CallContext& call) -> absl::Status {
+        return gateway_.DeleteLayer(request->layer(), call);
+      });
 }
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::Forward(
@@ -67,12 +87,12 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::Forward(
     grpc::ByteBuffer* response) {
   return handler_.Handle(
       context, static_cast<int64_t>(request->Length()), "Forward",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<ForwardRequest> received,
             wire::DecodeBuffer<ForwardRequest>(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ForwardResult result,
-                                    gateway_.Forward(received.value, deadline));
+                                    gateway_.Forward(received.value, call));
         *response = wire::EncodeBuffer(result, received.dtype);
         return absl::OkStatus();
       });
@@ -83,13 +103,12 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::Backward(
     grpc::ByteBuffer* response) {
   return handler_.Handle(
       context, static_cast<int64_t>(request->Length()), "Backward",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<BackwardRequest> received,
             wire::DecodeBuffer<BackwardRequest>(*request));
-        SWITCHYARD_ASSIGN_OR_RETURN(
-            const BackwardResult result,
-            gateway_.Backward(received.value, deadline));
+        SWITCHYARD_ASSIGN_OR_RETURN(const BackwardResult result,
+                                    gateway_.Backward(received.value, call));
         *response = wire::EncodeBuffer(result, received.dtype);
         return absl::OkStatus();
       });
@@ -100,10 +119,10 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::Step(
     v1::StepResponse* response) {
   return handler_.Handle(
       context, *request, "Step",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const StepResult result,
-            gateway_.Step(wire::Decode(*request), deadline));
+            gateway_.Step(wire::Decode(*request), call));
         *response = wire::Encode(result);
         return absl::OkStatus();
       });
@@ -114,13 +133,12 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::TrainStep(
     grpc::ByteBuffer* response) {
   return handler_.Handle(
       context, static_cast<int64_t>(request->Length()), "TrainStep",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<TrainStepRequest> received,
             wire::DecodeBuffer<TrainStepRequest>(*request));
-        SWITCHYARD_ASSIGN_OR_RETURN(
-            const TrainStepResult result,
-            gateway_.TrainStep(received.value, deadline));
+        SWITCHYARD_ASSIGN_OR_RETURN(const TrainStepResult result,
+                                    gateway_.TrainStep(received.value, call));
         *response = wire::EncodeBuffer(result, received.dtype);
         return absl::OkStatus();
       });
@@ -132,11 +150,11 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::ReadParameters(
     v1::ReadParametersResponse* response) {
   return handler_.Handle(
       context, *request, "ReadParameters",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const ReadParametersRequest decoded,
                                     wire::Decode(*request));
         SWITCHYARD_ASSIGN_OR_RETURN(const ReadParametersResult result,
-                                    gateway_.ReadParameters(decoded, deadline));
+                                    gateway_.ReadParameters(decoded, call));
         *response = wire::Encode(result);
         return absl::OkStatus();
       });
@@ -146,13 +164,13 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::WriteParameters(
     grpc::CallbackServerContext* context,
     const v1::WriteParametersRequest* request,
     v1::WriteParametersResponse* /*response*/) {
-  return handler_.Handle(context, *request, "WriteParameters",
-                         [this, request](absl::Time deadline) -> absl::Status {
-                           SWITCHYARD_ASSIGN_OR_RETURN(
-                               const WriteParametersRequest decoded,
-                               wire::Decode(*request));
-                           return gateway_.WriteParameters(decoded, deadline);
-                         });
+  return handler_.Handle(
+      context, *request, "WriteParameters",
+      [this, request](const CallContext& call) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(const WriteParametersRequest decoded,
+                                    wire::Decode(*request));
+        return gateway_.WriteParameters(decoded, call);
+      });
 }
 
 grpc::ServerUnaryReactor* GatewayServiceImpl::ImportParameters(
@@ -161,12 +179,11 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::ImportParameters(
     v1::ImportParametersResponse* response) {
   return handler_.Handle(
       context, *request, "ImportParameters",
-      [this, request, response](absl::Time deadline) -> absl::Status {
+      [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const ImportParametersRequest decoded,
                                     wire::Decode(*request));
-        SWITCHYARD_ASSIGN_OR_RETURN(
-            const ImportParametersResult result,
-            gateway_.ImportParameters(decoded, deadline));
+        SWITCHYARD_ASSIGN_OR_RETURN(const ImportParametersResult result,
+                                    gateway_.ImportParameters(decoded, call));
         *response = wire::Encode(result);
         return absl::OkStatus();
       });
@@ -178,7 +195,7 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetPlacement(
     v1::GetPlacementResponse* response) {
   return handler_.Handle(
       context, *request, "GetPlacement",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const PlacementMap placement,
                                     gateway_.GetPlacement(request->layer()));
         *response->mutable_placement() = wire::Encode(placement);
@@ -191,7 +208,7 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetLoad(
     v1::GetLoadResponse* response) {
   return handler_.Handle(
       context, *request, "GetLoad",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(const std::vector<LayerLoad> layers,
                                     gateway_.GetLoad(request->layer()));
         *response = wire::Encode(layers);

@@ -16,9 +16,10 @@ using GatewayBase = v1::Gateway::WithRawCallbackMethod_Forward<
 // The Gateway service: decodes, calls the gateway, encodes. Thread-safe.
 class GatewayServiceImpl final : public GatewayBase {
  public:
-  // Both must outlive the server that this is registered with.
-  GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler)
-      : gateway_(gateway), handler_(handler) {}
+  // All must outlive the server that this is registered with; `limits` are
+  // those of streams.
+  GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
+                     const ServerLimits& limits);
 
   grpc::ServerUnaryReactor* CreateLayer(
       grpc::CallbackServerContext* context,
@@ -48,7 +49,6 @@ class GatewayServiceImpl final : public GatewayBase {
   grpc::ServerUnaryReactor* TrainStep(grpc::CallbackServerContext* context,
                                       const grpc::ByteBuffer* request,
                                       grpc::ByteBuffer* response) override;
-
   grpc::ServerUnaryReactor* ReadParameters(
       grpc::CallbackServerContext* context,
       const v1::ReadParametersRequest* request,

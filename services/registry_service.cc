@@ -24,7 +24,7 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::RegisterWorker(
     v1::RegisterWorkerResponse* response) {
   return handler_.Handle(
       context, *request, "RegisterWorker",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         // Before gRPC sees it, which would take many a string for an address.
         SWITCHYARD_RETURN_IF_ERROR(
             CheckDialAddress(request->address(), "address"));
@@ -51,7 +51,7 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::RenewLease(
     v1::RenewLeaseResponse* response) {
   return handler_.Handle(
       context, *request, "RenewLease",
-      [this, request, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
         response->set_lease_duration_ms(
             absl::ToInt64Milliseconds(gateway_.lease_duration()));
         return gateway_.RenewLease(request->worker_id(),
@@ -65,7 +65,7 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::DeregisterWorker(
     v1::DeregisterWorkerResponse* /*response*/) {
   return handler_.Handle(
       context, *request, "DeregisterWorker",
-      [this, request](absl::Time /*deadline*/) -> absl::Status {
+      [this, request](const CallContext& /*call*/) -> absl::Status {
         return gateway_.DeregisterWorker(request->worker_id(),
                                          request->incarnation());
       });
@@ -76,7 +76,7 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::ListWorkers(
     v1::ListWorkersResponse* response) {
   return handler_.Handle(
       context, *request, "ListWorkers",
-      [this, response](absl::Time /*deadline*/) -> absl::Status {
+      [this, response](const CallContext& /*call*/) -> absl::Status {
         *response = wire::Encode(gateway_.ListWorkers());
         return absl::OkStatus();
       });

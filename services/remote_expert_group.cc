@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -77,6 +79,8 @@ struct Call {
   grpc::ClientContext context;
   Request request;
   Response response;
+  // Cancels it with the call that it is made for.
+  std::optional<std::stop_callback<std::function<void()>>> cancel;
 };
 
 template <typename Request, typename Response>
@@ -93,12 +97,16 @@ bool IsTransportFailure(absl::StatusCode code) {
 }
 
 // `worker` names it: "worker w-1 at 10.0.0.7:4100".
-absl::Status FromWorker(const std::string& worker, const grpc::Status& status) {
+absl::Status FromWorker(const std::string& worker, const grpc::Status& status,
+                        const CallContext& caller) {
   if (status.ok()) return absl::OkStatus();
   const absl::Status converted = FromGrpcStatus(status);
-  const absl::StatusCode code = IsTransportFailure(converted.code())
-                                    ? absl::StatusCode::kUnavailable
-                                    : converted.code();
+  // Not the worker's fault, which must not be taken for lost.
+  const bool cancelled = absl::IsCancelled(converted) && caller.IsCancelled();
+  const absl::StatusCode code =
+      IsTransportFailure(converted.code()) && !cancelled
+          ? absl::StatusCode::kUnavailable
+          : converted.code();
   return absl::Status(code, absl::StrCat(worker, ": ", converted.message()));
 }
 
@@ -128,9 +136,9 @@ class RemoteExpertGroup::Impl {
   // Ends with the status alone.
   template <typename Request, typename Response>
   void Start(AsyncStub& stub, Method<Request, Response> method, Request request,
-             absl::Time deadline, Done done) {
+             const CallContext& call, Done done) {
     StartCall<Request, Response>(
-        Bound(stub, method), std::move(request), deadline,
+        Bound(stub, method), std::move(request), call,
         [done = std::move(done)](absl::Status status, const std::string&,
                                  const Response&) { done(std::move(status)); });
   }
@@ -138,9 +146,10 @@ class RemoteExpertGroup::Impl {
   // Ends with the decoded response.
   template <typename Result, typename Request, typename Response>
   void StartWith(AsyncStub& stub, Method<Request, Response> method,
-                 Request request, absl::Time deadline, DoneWith<Result> done) {
+                 Request request, const CallContext& call,
+                 DoneWith<Result> done) {
     StartCall<Request, Response>(
-        Bound(stub, method), std::move(request), deadline,
+        Bound(stub, method), std::move(request), call,
         DecodeAndEnd<Result, Response>(
             [](const Response& response) -> absl::StatusOr<Result> {
               return wire::Decode(response);
@@ -151,7 +160,7 @@ class RemoteExpertGroup::Impl {
   // The same for a call that carries tokens.
   template <typename Result, typename Request>
   void StartWithTokens(const char* method, const Request& request,
-                       v1::DType dtype, absl::Time deadline,
+                       v1::DType dtype, const CallContext& call,
                        DoneWith<Result> done) {
     StartCall<grpc::ByteBuffer, grpc::ByteBuffer>(
         [this, method](grpc::ClientContext* context,
@@ -161,7 +170,7 @@ class RemoteExpertGroup::Impl {
           stubs_->NextTokens().UnaryCall(context, method, {}, bytes, response,
                                          std::move(on_done));
         },
-        wire::EncodeBuffer(request, dtype), deadline,
+        wire::EncodeBuffer(request, dtype), call,
         DecodeAndEnd<Result, grpc::ByteBuffer>(
             [](const grpc::ByteBuffer& response) -> absl::StatusOr<Result> {
               SWITCHYARD_ASSIGN_OR_RETURN(wire::Received<Result> received,
@@ -205,22 +214,32 @@ class RemoteExpertGroup::Impl {
 
   // `start(context, request, response, on_done)` makes the call.
   template <typename Request, typename Response, typename StartFunction>
-  void StartCall(StartFunction start, Request request, absl::Time deadline,
-                 OnEnd<Response> done) {
+  void StartCall(StartFunction start, Request request,
+                 const CallContext& caller, OnEnd<Response> done) {
     auto call = std::make_shared<Call<Request, Response>>();
     call->stubs = stubs_;
+    if (caller.IsCancelled()) {
+      return done(FromWorker(worker_, grpc::Status::CANCELLED, caller), worker_,
+                  call->response);
+    }
     const std::shared_ptr<grpc::ClientContext> context(call, &call->context);
     if (!calls_->Add(context)) {
       return done(absl::UnavailableError(absl::StrCat(
                       worker_, ": not called, the gateway is shutting down")),
                   worker_, call->response);
     }
-    call->context.set_deadline(absl::ToChronoTime(deadline));
+    call->context.set_deadline(absl::ToChronoTime(caller.deadline()));
     call->request = std::move(request);
+    call->cancel.emplace(caller.cancellation(),
+                         [weak = std::weak_ptr<Call<Request, Response>>(call)] {
+                           // Held: the call may end within TryCancel.
+                           if (const auto held = weak.lock())
+                             held->context.TryCancel();
+                         });
     start(&call->context, &call->request, &call->response,
-          [call, calls = calls_, worker = worker_,
+          [call, caller, calls = calls_, worker = worker_,
            done = std::move(done)](const grpc::Status& status) mutable {
-            done(FromWorker(worker, status), worker, call->response);
+            done(FromWorker(worker, status, caller), worker, call->response);
             // What they hold must be gone before the call is.
             done = nullptr;
             std::shared_ptr<grpc::ClientContext> ended(call, &call->context);
@@ -244,84 +263,90 @@ RemoteExpertGroup::RemoteExpertGroup(const std::string& worker_id,
 RemoteExpertGroup::~RemoteExpertGroup() = default;
 
 void RemoteExpertGroup::LoadExperts(const LoadExpertsRequest& request,
-                                    absl::Time deadline, Done done) {
+                                    const CallContext& call, Done done) {
   impl_->Start<v1::LoadExpertsRequest, v1::LoadExpertsResponse>(
-      impl_->control(), &AsyncStub::LoadExperts, wire::Encode(request),
-      deadline, std::move(done));
+      impl_->control(), &AsyncStub::LoadExperts, wire::Encode(request), call,
+      std::move(done));
 }
 
 void RemoteExpertGroup::UnloadExperts(const std::string& layer,
-                                      absl::Time deadline, Done done) {
+                                      const CallContext& call, Done done) {
   v1::UnloadExpertsRequest request;
   request.set_layer(layer);
   impl_->Start<v1::UnloadExpertsRequest, v1::UnloadExpertsResponse>(
-      impl_->control(), &AsyncStub::UnloadExperts, std::move(request), deadline,
+      impl_->control(), &AsyncStub::UnloadExperts, std::move(request), call,
       std::move(done));
 }
 
 void RemoteExpertGroup::ReadExperts(
-    const ReadExpertsRequest& request, absl::Time deadline,
+    const ReadExpertsRequest& request, const CallContext& call,
     DoneWith<std::vector<ParameterSlice>> done) {
   impl_->StartWith<std::vector<ParameterSlice>, v1::ReadExpertsRequest,
                    v1::ReadExpertsResponse>(
-      impl_->bulk(), &AsyncStub::ReadExperts, wire::Encode(request), deadline,
+      impl_->bulk(), &AsyncStub::ReadExperts, wire::Encode(request), call,
       std::move(done));
 }
 
 void RemoteExpertGroup::WriteExperts(const WriteExpertsRequest& request,
-                                     absl::Time deadline, Done done) {
+                                     const CallContext& call, Done done) {
   impl_->Start<v1::WriteExpertsRequest, v1::WriteExpertsResponse>(
-      impl_->bulk(), &AsyncStub::WriteExperts, wire::Encode(request), deadline,
+      impl_->bulk(), &AsyncStub::WriteExperts, wire::Encode(request), call,
       std::move(done));
 }
 
 void RemoteExpertGroup::ImportExperts(const ImportExpertsRequest& request,
-                                      absl::Time deadline, Done done) {
+                                      const CallContext& call, Done done) {
   impl_->Start<v1::ImportExpertsRequest, v1::ImportExpertsResponse>(
-      impl_->bulk(), &AsyncStub::ImportExperts, wire::Encode(request), deadline,
+      impl_->bulk(), &AsyncStub::ImportExperts, wire::Encode(request), call,
       std::move(done));
 }
 
 void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,
-                                absl::Time deadline,
+                                const CallContext& call,
                                 DoneWith<ExpertForwardResult> done) {
   impl_->StartWithTokens<ExpertForwardResult>(kForwardMethod, request,
                                               wire::LosslessDType(request.x),
-                                              deadline, std::move(done));
+                                              call, std::move(done));
 }
 
 void RemoteExpertGroup::Backward(const ExpertBackwardRequest& request,
-                                 absl::Time deadline,
+                                 const CallContext& call,
                                  DoneWith<ExpertBackwardResult> done) {
   impl_->StartWithTokens<ExpertBackwardResult>(
-      kBackwardMethod, request, wire::LosslessDType(request.grad_y), deadline,
+      kBackwardMethod, request, wire::LosslessDType(request.grad_y), call,
       std::move(done));
 }
 
-void RemoteExpertGroup::PrepareStep(const StepKey& key, absl::Time deadline,
+void RemoteExpertGroup::DropMicrobatch(const std::string& layer,
+                                       const MicrobatchKey& key,
+                                       const CallContext& call, Done done) {
+  impl_->Start<v1::DropMicrobatchRequest, v1::DropMicrobatchResponse>(
+      impl_->control(), &AsyncStub::DropMicrobatch,
+      wire::EncodeDropMicrobatch(layer, key), call, std::move(done));
+}
+
+void RemoteExpertGroup::PrepareStep(const StepKey& key, const CallContext& call,
                                     DoneWith<PrepareStepResult> done) {
   impl_->StartWith<PrepareStepResult, v1::PrepareStepRequest,
                    v1::PrepareStepResponse>(
       impl_->control(), &AsyncStub::PrepareStep,
-      wire::EncodeStepKey<v1::PrepareStepRequest>(key), deadline,
-      std::move(done));
+      wire::EncodeStepKey<v1::PrepareStepRequest>(key), call, std::move(done));
 }
 
 void RemoteExpertGroup::CommitStep(const StepKey& key, float learning_rate,
-                                   absl::Time deadline, Done done) {
+                                   const CallContext& call, Done done) {
   auto request = wire::EncodeStepKey<v1::CommitStepRequest>(key);
   request.set_learning_rate(learning_rate);
   impl_->Start<v1::CommitStepRequest, v1::CommitStepResponse>(
-      impl_->control(), &AsyncStub::CommitStep, std::move(request), deadline,
+      impl_->control(), &AsyncStub::CommitStep, std::move(request), call,
       std::move(done));
 }
 
-void RemoteExpertGroup::AbortStep(const StepKey& key, absl::Time deadline,
+void RemoteExpertGroup::AbortStep(const StepKey& key, const CallContext& call,
                                   Done done) {
   impl_->Start<v1::AbortStepRequest, v1::AbortStepResponse>(
       impl_->control(), &AsyncStub::AbortStep,
-      wire::EncodeStepKey<v1::AbortStepRequest>(key), deadline,
-      std::move(done));
+      wire::EncodeStepKey<v1::AbortStepRequest>(key), call, std::move(done));
 }
 
 }  // namespace switchyard

@@ -27,31 +27,34 @@ class OutboundCalls;
 class RemoteExpertGroup final : public ExpertGroup {
  public:
   // Does not connect yet: the first call does. `calls` may be null: then
-  // nothing but its deadline ends a call early.
+  // nothing but its own CallContext ends a call early.
   RemoteExpertGroup(const std::string& worker_id, const std::string& address,
                     int64_t max_message_bytes,
                     std::shared_ptr<OutboundCalls> calls = nullptr);
   ~RemoteExpertGroup() override;
 
-  void LoadExperts(const LoadExpertsRequest& request, absl::Time deadline,
+  void LoadExperts(const LoadExpertsRequest& request, const CallContext& call,
                    Done done) override;
-  void UnloadExperts(const std::string& layer, absl::Time deadline,
+  void UnloadExperts(const std::string& layer, const CallContext& call,
                      Done done) override;
-  void ReadExperts(const ReadExpertsRequest& request, absl::Time deadline,
+  void ReadExperts(const ReadExpertsRequest& request, const CallContext& call,
                    DoneWith<std::vector<ParameterSlice>> done) override;
-  void WriteExperts(const WriteExpertsRequest& request, absl::Time deadline,
+  void WriteExperts(const WriteExpertsRequest& request, const CallContext& call,
                     Done done) override;
-  void ImportExperts(const ImportExpertsRequest& request, absl::Time deadline,
-                     Done done) override;
-  void Forward(const ExpertForwardRequest& request, absl::Time deadline,
+  void ImportExperts(const ImportExpertsRequest& request,
+                     const CallContext& call, Done done) override;
+  void Forward(const ExpertForwardRequest& request, const CallContext& call,
                DoneWith<ExpertForwardResult> done) override;
-  void Backward(const ExpertBackwardRequest& request, absl::Time deadline,
+  void Backward(const ExpertBackwardRequest& request, const CallContext& call,
                 DoneWith<ExpertBackwardResult> done) override;
-  void PrepareStep(const StepKey& key, absl::Time deadline,
+  void DropMicrobatch(const std::string& layer, const MicrobatchKey& key,
+                      const CallContext& call, Done done) override;
+  void PrepareStep(const StepKey& key, const CallContext& call,
                    DoneWith<PrepareStepResult> done) override;
-  void CommitStep(const StepKey& key, float learning_rate, absl::Time deadline,
-                  Done done) override;
-  void AbortStep(const StepKey& key, absl::Time deadline, Done done) override;
+  void CommitStep(const StepKey& key, float learning_rate,
+                  const CallContext& call, Done done) override;
+  void AbortStep(const StepKey& key, const CallContext& call,
+                 Done done) override;
 
  private:
   class Impl;

@@ -12,12 +12,17 @@ struct ServerLimits {
   // Largest message, in either direction; RESOURCE_EXHAUSTED above it.
   int64_t max_message_bytes = int64_t{64} << 20;
   // Calls that run at the same time, and that wait for a thread;
-  // RESOURCE_EXHAUSTED beyond both.
+  // RESOURCE_EXHAUSTED beyond both. At least one may wait.
   int num_request_threads = 8;
   int64_t max_queued_requests = 256;
   // Bytes of the requests that run or wait, together; RESOURCE_EXHAUSTED for
-  // one that would go over, unless it is alone.
+  // one that would go over, unless it is alone. Both of these are shared
+  // between clients: services/rpc/fair_queue.h.
   int64_t max_pending_request_bytes = int64_t{1} << 30;
+  // Requests of one stream that are in progress or whose answers are not yet
+  // written, and from how many of their bytes on; the server reads no further.
+  int64_t max_stream_requests = 64;
+  int64_t max_stream_request_bytes = int64_t{256} << 20;
   // Deadline of a call whose client set none, and the most that a client gets.
   absl::Duration max_call_duration = absl::Minutes(5);
 };

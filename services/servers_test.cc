@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/gateway_client.h"
@@ -19,61 +20,28 @@
 #include "services/rpc/address.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/rpc_server.h"
+#include "services/servers_testing.h"
+#include "services/wire/layer_call_codec.h"
 #include "services/wire/tensor_codec.h"
 #include "services/worker_server.h"
+#include "switchyard/v1/gateway.grpc.pb.h"
 #include "switchyard/v1/registry.grpc.pb.h"
 #include "switchyard/v1/worker.grpc.pb.h"
 
 namespace switchyard {
 namespace {
 
+using ::switchyard::testing::AwaitRegistered;
+using ::switchyard::testing::EvalRequest;
+using ::switchyard::testing::Spec;
+using ::switchyard::testing::StartGateway;
+using ::switchyard::testing::StartWorker;
 using ::switchyard::testing::StatusIs;
 using ::testing::_;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-std::unique_ptr<GatewayServer> StartGateway(
-    const std::string& address = "127.0.0.1:0",
-    absl::Duration lease_duration = absl::Seconds(10)) {
-  GatewayServerOptions options;
-  options.listen_address = address;
-  options.gateway.lease_duration = lease_duration;
-  auto server = GatewayServer::Start(std::move(options));
-  EXPECT_OK(server);
-  return *std::move(server);
-}
-
-std::unique_ptr<WorkerServer> StartWorker(const GatewayServer& gateway,
-                                          const std::string& worker_id) {
-  WorkerServerOptions options;
-  options.gateway_address = gateway.address();
-  options.worker.worker_id = worker_id;
-  auto server = WorkerServer::Start(std::move(options));
-  EXPECT_OK(server);
-  return *std::move(server);
-}
-
-void AwaitRegistered(const WorkerServer& worker, bool registered = true) {
-  while (worker.registered() != registered) std::this_thread::yield();
-}
-
-LayerSpec Spec() {
-  LayerSpec spec;
-  spec.name = "m";
-  spec.hidden_size = 4;
-  spec.num_experts = 4;
-  spec.optimizer = SgdSpec{};
-  return spec;
-}
-
-ForwardRequest EvalRequest() {
-  ForwardRequest request;
-  request.layer = "m";
-  request.x = Tensor::FromSpan({1, 2, 4}, {1, 2, 3, 4, -1, -2, -3, -4});
-  return request;
-}
 
 // One GET with a socket: the page is for curl and Prometheus.
 std::string Get(const std::string& address, const std::string& path) {
@@ -295,57 +263,76 @@ TEST(ServersTest, TalkOverUnixSockets) {
   EXPECT_OK(client.Forward(EvalRequest()));
 }
 
-// Loads experts, and then never answers a Forward.
-class HungWorker final : public v1::ExpertWorker::CallbackService {
- public:
-  grpc::ServerUnaryReactor* LoadExperts(
-      grpc::CallbackServerContext* context,
-      const v1::LoadExpertsRequest* /*request*/,
-      v1::LoadExpertsResponse* /*response*/) override {
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
-  }
-  grpc::ServerUnaryReactor* Forward(
-      grpc::CallbackServerContext* /*context*/,
-      const v1::ExpertForwardRequest* /*request*/,
-      v1::ExpertForwardResponse* /*response*/) override {
-    class Reactor final : public grpc::ServerUnaryReactor {
-      void OnCancel() override { Finish(grpc::Status::CANCELLED); }
-      void OnDone() override { delete this; }
-    };
-    auto* const reactor = new Reactor;
-    forward_arrived.set_value();
-    return reactor;
-  }
+using HungWorkerTest = ::switchyard::testing::HungWorkerTest;
 
-  std::promise<void> forward_arrived;
-};
-
-TEST(ServersTest, AGatewayShutsDownThoughAWorkerHangs) {
-  HungWorker service;
-  ASSERT_OK_AND_ASSIGN(const auto hung,
-                       RpcServer::Start("127.0.0.1:0", {}, {{"w", &service}}));
-  auto gateway = StartGateway("127.0.0.1:0", absl::Hours(1));
-  const auto stub =
-      v1::Registry::NewStub(MakeChannel(gateway->address(), 1 << 20));
-  v1::RegisterWorkerRequest request;
-  request.set_worker_id("w-0");
-  request.set_address(hung->address());
-  request.set_incarnation(1);
-  v1::RegisterWorkerResponse response;
-  grpc::ClientContext context;
-  ASSERT_TRUE(stub->RegisterWorker(&context, request, &response).ok());
-  GatewayClient client(gateway->address(), {.timeout = absl::Hours(1)});
-  ASSERT_OK(client.CreateLayer(Spec()));
-  std::future<absl::Status> forward = std::async(std::launch::async, [&] {
-    return client.Forward(EvalRequest()).status();
-  });
-  service.forward_arrived.get_future().wait();
+TEST_F(HungWorkerTest, AGatewayShutsDownThoughAWorkerHangs) {
+  std::future<absl::Status> forward =
+      std::async(std::launch::async, [&] { return Forward(absl::Hours(1)); });
+  service_.forward_arrived.get_future().wait();
   // Without cancelling, this would take the hour.
-  gateway->Shutdown(absl::Milliseconds(50));
+  gateway_->Shutdown(absl::Milliseconds(50));
   EXPECT_THAT(forward.get(), StatusIs(absl::StatusCode::kUnavailable, _));
-  gateway->Shutdown(absl::Milliseconds(50));
+  gateway_->Shutdown(absl::Milliseconds(50));
+}
+
+TEST_F(HungWorkerTest, AClientsCancellationReachesTheWorker) {
+  const auto stub =
+      v1::Gateway::NewStub(MakeChannel(gateway_->address(), 1 << 20));
+  grpc::ClientContext context;
+  std::future<grpc::StatusCode> forward = std::async(std::launch::async, [&] {
+    v1::ForwardResponse response;
+    return stub
+        ->Forward(&context, wire::Encode(EvalRequest(), v1::DTYPE_FLOAT32),
+                  &response)
+        .error_code();
+  });
+  service_.forward_arrived.get_future().wait();
+  context.TryCancel();
+  EXPECT_EQ(forward.get(), grpc::CANCELLED);
+  service_.forward_cancelled.get_future().wait();
+  ExpectStillServing();
+}
+
+TEST_F(HungWorkerTest, AClientsDeadlineReachesTheWorker) {
+  EXPECT_THAT(Forward(absl::Milliseconds(300)),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, _));
+  service_.forward_cancelled.get_future().wait();
+  ExpectStillServing();
+}
+
+// 137 GFLOP, of which a worker that is told does a small part.
+TEST(ServersTest, AWorkerStopsComputingForAClientThatHasLeft) {
+  auto gateway = StartGateway();
+  auto worker = StartWorker(*gateway, "w-0");
+  AwaitRegistered(*worker);
+  LayerSpec spec = Spec();
+  spec.hidden_size = 2048;
+  spec.gate.k = 4;
+  ASSERT_OK(GatewayClient(gateway->address()).CreateLayer(spec));
+  ForwardRequest request = EvalRequest();
+  request.x = Tensor::Zeros({4096, 2048});
+  const auto stub =
+      v1::Gateway::NewStub(MakeChannel(gateway->address(), 1 << 26));
+  grpc::ClientContext context;
+  std::future<grpc::StatusCode> forward = std::async(std::launch::async, [&] {
+    v1::ForwardResponse response;
+    return stub
+        ->Forward(&context, wire::Encode(request, v1::DTYPE_FLOAT32), &response)
+        .error_code();
+  });
+  while (!absl::StrContains(Get(worker->metrics_address(), "/metrics"),
+                            "requests_pending{method=\"Forward\"} 1")) {
+    std::this_thread::yield();
+  }
+  context.TryCancel();
+  EXPECT_EQ(forward.get(), grpc::CANCELLED);
+  std::string page;
+  do {
+    page = Get(worker->metrics_address(), "/metrics");
+  } while (
+      !absl::StrContains(page, "request_seconds_count{method=\"Forward\"} 1"));
+  EXPECT_TRUE(absl::StrContains(
+      page, "requests_total{code=\"CANCELLED\",method=\"Forward\"} 1"));
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ namespace switchyard {
 struct MicrobatchKey {
   uint64_t step = 0;
   uint32_t microbatch = 0;
+  // Tells a forward from a later one of the same microbatch, which takes its
+  // place: one that was given up may still be under way.
+  uint64_t attempt = 0;
 
   friend bool operator==(const MicrobatchKey&, const MicrobatchKey&) = default;
   friend auto operator<=>(const MicrobatchKey&, const MicrobatchKey&) = default;

@@ -89,8 +89,9 @@ class ExpertCompute {
                        const ForwardRows& rows,
                        float* product_scratch) const = 0;
 
-  // Blocks of stage `stage` of what writes grad_x and adds to `gradients`, or
-  // writes them. A gradient is summed over the rows in their order.
+  // Blocks of stage `stage` of what writes grad_x and, in the last stage alone,
+  // adds to `gradients` or writes them: until then a pass may be given up. A
+  // gradient is summed over the rows in their order.
   virtual void Backward(int stage, PanelRange blocks, const ExpertMaps& maps,
                         const BackwardRows& rows,
                         const ExpertGradients& gradients,

@@ -166,7 +166,7 @@ absl::Status ExpertLayer::Import(const CheckpointFolder& folder,
 }
 
 absl::StatusOr<ExpertForwardResult> ExpertLayer::Forward(
-    const ExpertForwardRequest& request) {
+    const ExpertForwardRequest& request, const CallContext& call) {
   const Stopwatch stopwatch;
   if (request.keep.has_value()) {
     SWITCHYARD_RETURN_IF_ERROR(CheckTrains("a Forward in train mode"));
@@ -180,8 +180,10 @@ absl::StatusOr<ExpertForwardResult> ExpertLayer::Forward(
       Reserve(resources_.working_budget,
               ForwardWorkingBytes(kept->batch, compute_, resources_.pool)));
   ExpertForwardResult result;
-  result.y =
-      RunForward(*store_, compute_, request.x, resources_.pool, kept->batch);
+  const CallWatch watch(call, resources_.clock);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      result.y, RunForward(*store_, compute_, request.x, watch, resources_.pool,
+                           kept->batch));
   if (request.keep.has_value()) {
     resources_.kept.Put(id_, *request.keep, kept, resources_.clock.Now());
   }
@@ -214,7 +216,7 @@ absl::StatusOr<std::shared_ptr<KeptBatch>> ExpertLayer::MakeBatch(
 }
 
 absl::StatusOr<ExpertBackwardResult> ExpertLayer::Backward(
-    const ExpertBackwardRequest& request) {
+    const ExpertBackwardRequest& request, const CallContext& call) {
   const Stopwatch stopwatch;
   SWITCHYARD_RETURN_IF_ERROR(CheckTrains("Backward"));
   SWITCHYARD_RETURN_IF_ERROR(CheckTokens("grad_y", request.grad_y,
@@ -235,8 +237,11 @@ absl::StatusOr<ExpertBackwardResult> ExpertLayer::Backward(
   const std::shared_ptr<KeptBatch> taken =
       resources_.kept.Take(id_, request.key, *kept);
   if (taken == nullptr) return NothingKept(request.key);
-  ExpertBackwardResult result = RunBackward(*store_, compute_, request.grad_y,
-                                            resources_.pool, taken->batch);
+  const CallWatch watch(call, resources_.clock);
+  SWITCHYARD_ASSIGN_OR_RETURN(
+      ExpertBackwardResult result,
+      RunBackward(*store_, compute_, request.grad_y, watch, resources_.pool,
+                  taken->batch));
   result.compute_us = stopwatch.ElapsedUs();
   return result;
 }

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/api/expert_calls.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/checkpoint/checkpoint_folder.h"
@@ -76,11 +77,14 @@ class ExpertLayer {
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
 
   absl::StatusOr<ExpertForwardResult> Forward(
-      const ExpertForwardRequest& request)
+      const ExpertForwardRequest& request, const CallContext& call)
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
   absl::StatusOr<ExpertBackwardResult> Backward(
-      const ExpertBackwardRequest& request)
+      const ExpertBackwardRequest& request, const CallContext& call)
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);
+  void DropMicrobatch(const MicrobatchKey& key) {
+    resources_.kept.Drop(id_, key);
+  }
 
   absl::StatusOr<PrepareStepResult> PrepareStep(const StepKey& key)
       ABSL_LOCKS_EXCLUDED(parameters_mutex_, steps_mutex_);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "common/base/status_macros.h"
 #include "expert_worker/compute/cpu/dot_product.h"
 #include "expert_worker/dispatch/combine.h"
 #include "expert_worker/layer/stage_tasks.h"
@@ -64,13 +66,14 @@ void ForEachRow(const RoutedBatch& batch, ThreadPool& pool,
 }
 
 // Calls body(segment, blocks, product_scratch) for all blocks of a stage of all
-// segments, in parallel; stages_of(compute) are those of an expert. False if no
-// segment has that stage.
+// segments, in parallel; stages_of(compute) are those of an expert. Skips
+// blocks once the call of `watch`, if any, is over. False if no segment has
+// that stage.
 bool RunStage(
     size_t stage, const RoutedBatch& batch, const ExpertStore& store,
     const LayerCompute& compute, ThreadPool& pool,
     absl::FunctionRef<const Stages&(const ExpertCompute&)> stages_of,
-    ScratchSlots<Tensor>& slots,
+    const CallWatch* watch, ScratchSlots<Tensor>& slots,
     absl::FunctionRef<void(const ExpertSegment&, PanelRange, float*)> body) {
   const std::vector<ExpertSegment>& segments = batch.order.segments;
   std::vector<StageWork> works(segments.size());
@@ -87,6 +90,7 @@ bool RunStage(
   const std::vector<StageTask> tasks =
       CutIntoTasks(works, NumTasksAtOnce(pool));
   const auto run = [&](int64_t task_idx) {
+    if (watch != nullptr && watch->IsOver()) return;
     const StageTask& task = tasks[static_cast<size_t>(task_idx)];
     const ScratchSlots<Tensor>::Loan slot = slots.Take();
     body(segments[static_cast<size_t>(task.work_idx)], task.blocks,
@@ -181,10 +185,22 @@ void FinishBackward(const RoutedBatch& batch, ThreadPool& pool,
   });
 }
 
-void RunBackwardStages(ExpertStore& store, const LayerCompute& compute,
-                       ThreadPool& pool, RoutedBatch& batch,
-                       BackwardTensors& tensors) {
+// The first stage in which some expert adds to gradients: the last of its own.
+size_t FirstAddingStage(const RoutedBatch& batch, const ExpertStore& store,
+                        const LayerCompute& compute) {
+  size_t first = std::numeric_limits<size_t>::max();
+  for (const ExpertSegment& segment : batch.order.segments) {
+    const int32_t expert_id = store.expert(segment.hosted_idx).expert_id();
+    first = std::min(first, compute.of(expert_id).backward_stages().size() - 1);
+  }
+  return first;
+}
+
+absl::Status RunBackwardStages(ExpertStore& store, const LayerCompute& compute,
+                               const CallWatch& watch, ThreadPool& pool,
+                               RoutedBatch& batch, BackwardTensors& tensors) {
   ScratchSlots<Tensor> slots = MakeProductScratch(pool);
+  const size_t first_adding_stage = FirstAddingStage(batch, store, compute);
   MutexLock lock(store.gradients_mutex());
   const auto run_blocks = [&](size_t stage, const ExpertSegment& segment,
                               PanelRange blocks, float* product_scratch) {
@@ -200,12 +216,13 @@ void RunBackwardStages(ExpertStore& store, const LayerCompute& compute,
                   expert.Gradients(), product_scratch);
   };
   for (size_t stage = 0;; ++stage) {
+    if (stage <= first_adding_stage) SWITCHYARD_RETURN_IF_ERROR(watch.Check());
     const bool ran = RunStage(
         stage, batch, store, compute, pool,
         [](const ExpertCompute& c) -> const Stages& {
           return c.backward_stages();
         },
-        slots,
+        stage < first_adding_stage ? &watch : nullptr, slots,
         [&](const ExpertSegment& segment, PanelRange blocks, float* scratch) {
           run_blocks(stage, segment, blocks, scratch);
         });
@@ -214,10 +231,12 @@ void RunBackwardStages(ExpertStore& store, const LayerCompute& compute,
   for (const ExpertSegment& segment : batch.order.segments) {
     store.expert(segment.hosted_idx).HaveGradients();
   }
+  return absl::OkStatus();
 }
 
 void RunForwardStages(const ExpertStore& store, const LayerCompute& compute,
-                      ThreadPool& pool, RoutedBatch& batch) {
+                      const CallWatch& watch, ThreadPool& pool,
+                      RoutedBatch& batch) {
   Tensor scratch = Tensor::Uninitialized(
       {compute.ScratchFloats(batch.num_routes(), batch.num_branch_routes)});
   ScratchSlots<Tensor> slots = MakeProductScratch(pool);
@@ -238,7 +257,7 @@ void RunForwardStages(const ExpertStore& store, const LayerCompute& compute,
         [](const ExpertCompute& c) -> const Stages& {
           return c.forward_stages();
         },
-        slots,
+        &watch, slots,
         [&](const ExpertSegment& segment, PanelRange blocks,
             float* product_scratch) {
           run_blocks(stage, segment, blocks, product_scratch);
@@ -298,10 +317,16 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch,
                         batch.num_routes() * (2 * batch.inputs.cols() + 1));
 }
 
-Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
-                  const Tensor& x, ThreadPool& pool, RoutedBatch& batch) {
+absl::StatusOr<Tensor> RunForward(const ExpertStore& store,
+                                  const LayerCompute& compute, const Tensor& x,
+                                  const CallWatch& watch, ThreadPool& pool,
+                                  RoutedBatch& batch) {
+  SWITCHYARD_RETURN_IF_ERROR(watch.Check());
   GatherInputs(x, pool, batch);
-  if (!compute.returns_inputs()) RunForwardStages(store, compute, pool, batch);
+  if (!compute.returns_inputs()) {
+    RunForwardStages(store, compute, watch, pool, batch);
+    SWITCHYARD_RETURN_IF_ERROR(watch.Check());
+  }
   if (batch.exact_combine) return OrderByRoute(batch, batch.outputs, pool);
   return SumByToken(
       batch, batch.outputs,
@@ -309,10 +334,9 @@ Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
       pool);
 }
 
-ExpertBackwardResult RunBackward(ExpertStore& store,
-                                 const LayerCompute& compute,
-                                 const Tensor& grad_y, ThreadPool& pool,
-                                 RoutedBatch& batch) {
+absl::StatusOr<ExpertBackwardResult> RunBackward(
+    ExpertStore& store, const LayerCompute& compute, const Tensor& grad_y,
+    const CallWatch& watch, ThreadPool& pool, RoutedBatch& batch) {
   const int64_t num_routes = batch.num_routes();
   const Shape rows_shape = batch.inputs.shape();
   BackwardTensors tensors = {
@@ -322,7 +346,8 @@ ExpertBackwardResult RunBackward(ExpertStore& store,
           {compute.ScratchFloats(num_routes, batch.num_branch_routes)}),
       .route_dots = std::vector<float>(static_cast<size_t>(num_routes))};
   StartBackward(batch, grad_y, pool, tensors);
-  RunBackwardStages(store, compute, pool, batch, tensors);
+  SWITCHYARD_RETURN_IF_ERROR(
+      RunBackwardStages(store, compute, watch, pool, batch, tensors));
   if (WeighsInputs(batch)) FinishBackward(batch, pool, tensors);
   ExpertBackwardResult result;
   // The weights are in grad_inputs: of grad_outputs where those are weighted,

@@ -11,7 +11,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "common/api/expert_calls.h"
+#include "common/base/call_context.h"
 #include "common/concurrency/thread_pool.h"
 #include "common/tensor/tensor.h"
 #include "expert_worker/dispatch/routed_batch.h"
@@ -39,16 +41,19 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch,
                              const ThreadPool& pool);
 
 // Fills the batch's tensors and returns y, as ExpertForwardResult describes it.
-Tensor RunForward(const ExpertStore& store, const LayerCompute& compute,
-                  const Tensor& x, ThreadPool& pool, RoutedBatch& batch);
+// Looks at `watch` before each task; once the call is over it skips the rest.
+absl::StatusOr<Tensor> RunForward(const ExpertStore& store,
+                                  const LayerCompute& compute, const Tensor& x,
+                                  const CallWatch& watch, ThreadPool& pool,
+                                  RoutedBatch& batch);
 
 // Adds to the experts' gradients, one call at a time, and uses up what was
 // kept; compute_us is left 0. Each of route_dots is summed in double, as
-// DotProduct, and rounded once.
-ExpertBackwardResult RunBackward(ExpertStore& store,
-                                 const LayerCompute& compute,
-                                 const Tensor& grad_y, ThreadPool& pool,
-                                 RoutedBatch& batch);
+// DotProduct, and rounded once. A call that is over ends it as a forward until
+// it begins to add to gradients, so that it adds all or nothing.
+absl::StatusOr<ExpertBackwardResult> RunBackward(
+    ExpertStore& store, const LayerCompute& compute, const Tensor& grad_y,
+    const CallWatch& watch, ThreadPool& pool, RoutedBatch& batch);
 
 }  // namespace switchyard
 

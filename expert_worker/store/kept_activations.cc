@@ -8,11 +8,35 @@ namespace switchyard {
 
 void KeptActivations::Put(LayerId layer, const MicrobatchKey& key,
                           std::shared_ptr<KeptBatch> batch, absl::Time now) {
+  Dropped dropped;
   MutexLock lock(mutex_);
+  dropped = TakeAttempts(layer, key);
+  if (IsLaterAttempt(entries_.upper_bound({layer, key}), layer, key)) return;
   Entry& entry = entries_[{layer, key}];
   entry.batch.swap(batch);
   entry.expires = now + ttl_;
   next_expiry_ = std::min(next_expiry_, entry.expires);
+}
+
+bool KeptActivations::IsLaterAttempt(Entries::const_iterator entry,
+                                     LayerId layer,
+                                     const MicrobatchKey& key) const {
+  return entry != entries_.end() && entry->first.first == layer &&
+         entry->first.second.step == key.step &&
+         entry->first.second.microbatch == key.microbatch;
+}
+
+KeptActivations::Dropped KeptActivations::TakeAttempts(
+    LayerId layer, const MicrobatchKey& key) {
+  Dropped dropped;
+  MicrobatchKey first = key;
+  first.attempt = 0;
+  auto entry = entries_.lower_bound({layer, first});
+  while (entry != entries_.end() && entry->first <= Key{layer, key}) {
+    dropped.push_back(std::move(entry->second.batch));
+    entry = entries_.erase(entry);
+  }
+  return dropped;
 }
 
 std::shared_ptr<const KeptBatch> KeptActivations::Find(
@@ -36,16 +60,13 @@ std::shared_ptr<KeptBatch> KeptActivations::Take(LayerId layer,
 }
 
 void KeptActivations::Drop(LayerId layer, const MicrobatchKey& key) {
-  std::shared_ptr<const KeptBatch> dropped;
+  Dropped dropped;
   MutexLock lock(mutex_);
-  const auto found = entries_.find({layer, key});
-  if (found == entries_.end()) return;
-  dropped = std::move(found->second.batch);
-  entries_.erase(found);
+  dropped = TakeAttempts(layer, key);
 }
 
 void KeptActivations::DropLayer(LayerId layer) {
-  std::vector<std::shared_ptr<const KeptBatch>> dropped;
+  Dropped dropped;
   MutexLock lock(mutex_);
   auto entry = entries_.lower_bound({layer, MicrobatchKey{}});
   while (entry != entries_.end() && entry->first.first == layer) {
@@ -55,7 +76,7 @@ void KeptActivations::DropLayer(LayerId layer) {
 }
 
 void KeptActivations::DropExpired(absl::Time now) {
-  std::vector<std::shared_ptr<const KeptBatch>> dropped;
+  Dropped dropped;
   MutexLock lock(mutex_);
   if (now < next_expiry_) return;
   next_expiry_ = absl::InfiniteFuture();

@@ -32,7 +32,8 @@ class KeptActivations {
 
   explicit KeptActivations(absl::Duration ttl) : ttl_(ttl) {}
 
-  // Replaces what is kept under that key.
+  // Takes the place of what is kept of that microbatch, unless that is of a
+  // later attempt: then it is for nobody.
   void Put(LayerId layer, const MicrobatchKey& key,
            std::shared_ptr<KeptBatch> batch, absl::Time now)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -45,7 +46,7 @@ class KeptActivations {
   std::shared_ptr<KeptBatch> Take(LayerId layer, const MicrobatchKey& key,
                                   const KeptBatch& batch)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  // Forgets a key, or all of a layer's.
+  // Forgets a microbatch's attempts up to the key's, or all of a layer.
   void Drop(LayerId layer, const MicrobatchKey& key)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void DropLayer(LayerId layer) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -59,9 +60,20 @@ class KeptActivations {
     absl::Time expires;
   };
 
+  using Entries = absl::btree_map<Key, Entry>;
+  using Dropped = std::vector<std::shared_ptr<const KeptBatch>>;
+
+  // Whether `entry` is of the key's microbatch.
+  bool IsLaterAttempt(Entries::const_iterator entry, LayerId layer,
+                      const MicrobatchKey& key) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the attempts up to the key's out.
+  Dropped TakeAttempts(LayerId layer, const MicrobatchKey& key)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const absl::Duration ttl_;
   mutable Mutex mutex_;
-  absl::btree_map<Key, Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  Entries entries_ ABSL_GUARDED_BY(mutex_);
   // No entry expires before; spares DropExpired the walk.
   absl::Time next_expiry_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
 };

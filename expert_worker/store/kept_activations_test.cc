@@ -54,6 +54,28 @@ TEST_F(KeptActivationsTest, ReplacesABatchUnderTheSameKey) {
   EXPECT_NE(kept_.Find(1, kFirst), nullptr);
 }
 
+TEST_F(KeptActivationsTest, ALaterAttemptTakesTheEarlierOnesPlace) {
+  MicrobatchKey earlier = kFirst;
+  earlier.attempt = 3;
+  MicrobatchKey later = kFirst;
+  later.attempt = 5;
+  kept_.Put(1, earlier, Batch(), start_);
+  kept_.Put(1, kSecond, Batch(), start_);
+  kept_.Put(1, later, Batch(), start_);
+  EXPECT_EQ(kept_.Find(1, earlier), nullptr);
+  // The earlier one is late: it was given up while it computed.
+  kept_.Put(1, earlier, Batch(), start_);
+  EXPECT_EQ(kept_.Find(1, earlier), nullptr);
+  EXPECT_NE(kept_.Find(1, later), nullptr);
+  kept_.Drop(1, earlier);
+  EXPECT_NE(kept_.Find(1, later), nullptr);
+  EXPECT_EQ(budget_.used_bytes(), 20);
+  later.attempt = 6;
+  kept_.Drop(1, later);
+  EXPECT_EQ(budget_.used_bytes(), 10);
+  EXPECT_NE(kept_.Find(1, kSecond), nullptr);
+}
+
 TEST_F(KeptActivationsTest, DropsOneLayerAndNoOther) {
   kept_.Put(1, kFirst, Batch(), start_);
   kept_.Put(2, kFirst, Batch(), start_);

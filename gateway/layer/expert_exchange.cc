@@ -110,7 +110,7 @@ absl::StatusOr<ForwardExchange> ExchangeForward(
   FanOut<absl::StatusOr<ExpertForwardResult>> fan_out(plan.groups.size());
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     GroupOf(context, plan.groups[g])
-        .Forward(requests[g], context.deadline, fan_out.Done(g));
+        .Forward(requests[g], context.call, fan_out.Done(g));
   }
   SWITCHYARD_ASSIGN_OR_RETURN(std::vector<ExpertForwardResult> results,
                               Collect(context, plan, fan_out.Wait()));
@@ -152,7 +152,7 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
   FanOut<absl::StatusOr<ExpertBackwardResult>> fan_out(plan.groups.size());
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     GroupOf(context, plan.groups[g])
-        .Backward(requests[g], context.deadline, fan_out.Done(g));
+        .Backward(requests[g], context.call, fan_out.Done(g));
   }
   SWITCHYARD_ASSIGN_OR_RETURN(std::vector<ExpertBackwardResult> results,
                               Collect(context, plan, fan_out.Wait()));

@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "common/api/expert_calls.h"
+#include "common/base/call_context.h"
 #include "common/tensor/tensor.h"
 #include "gateway/dispatch/dispatch_plan.h"
 #include "gateway/dispatch/token_routes.h"
@@ -25,7 +25,7 @@ struct ExchangeContext {
   const LayerMembership& membership;
   GatewayMetrics& metrics;
   const ReportLostWorker& report_lost;
-  absl::Time deadline;
+  CallContext call;
 };
 
 struct ExchangeTiming {

@@ -47,7 +47,7 @@ absl::StatusOr<ImportParametersResult> ImportExperts(
   FanOut<absl::Status> fan_out(asked.size());
   for (size_t i = 0; i < asked.size(); ++i) {
     context.membership.groups[asked[i]]->ImportExperts(
-        requests[i], context.deadline, fan_out.Done(i));
+        requests[i], context.call, fan_out.Done(i));
   }
   const std::vector<absl::Status> answers = fan_out.Wait();
 

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "gateway/layer/fan_out.h"
 #include "gateway/placement/spread_policy.h"
@@ -10,8 +11,11 @@
 namespace switchyard {
 namespace {
 
+// Of what was loaded in vain.
+constexpr absl::Duration kUnloadTimeout = absl::Seconds(10);
+
 absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
-                      absl::Time deadline) {
+                      const CallContext& call) {
   const std::vector<std::string>& workers = membership.placement.workers();
   std::vector<LoadExpertsRequest> requests;
   for (const std::string& worker_id : workers) {
@@ -21,7 +25,7 @@ absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
   }
   FanOut<absl::Status> fan_out(workers.size());
   for (size_t w = 0; w < workers.size(); ++w) {
-    membership.groups[w]->LoadExperts(requests[w], deadline, fan_out.Done(w));
+    membership.groups[w]->LoadExperts(requests[w], call, fan_out.Done(w));
   }
   const std::vector<absl::Status> answers = fan_out.Wait();
   for (const absl::Status& answer : answers) {
@@ -35,7 +39,7 @@ absl::Status LoadOnto(const LayerMembership& membership, const LayerSpec& spec,
 absl::StatusOr<std::shared_ptr<const LayerMembership>> PlaceExperts(
     const LayerSpec& spec,
     const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
-    uint64_t generation, absl::Time deadline) {
+    uint64_t generation, const CallContext& call) {
   std::vector<std::string> worker_ids;
   for (const auto& [worker_id, group] : groups) worker_ids.push_back(worker_id);
   SWITCHYARD_ASSIGN_OR_RETURN(
@@ -48,19 +52,20 @@ absl::StatusOr<std::shared_ptr<const LayerMembership>> PlaceExperts(
   }
   auto membership = std::make_shared<const LayerMembership>(
       LayerMembership{generation, std::move(placement), std::move(hosts)});
-  const absl::Status loaded = LoadOnto(*membership, spec, deadline);
+  const absl::Status loaded = LoadOnto(*membership, spec, call);
   if (!loaded.ok()) {
-    UnloadExperts(*membership, spec.name, deadline);
+    // Whatever became of the caller: they must not stay.
+    UnloadExperts(*membership, spec.name, Clock::Real().Now() + kUnloadTimeout);
     return loaded;
   }
   return membership;
 }
 
 void UnloadExperts(const LayerMembership& membership, const std::string& layer,
-                   absl::Time deadline) {
+                   const CallContext& call) {
   FanOut<absl::Status> fan_out(membership.groups.size());
   for (size_t w = 0; w < membership.groups.size(); ++w) {
-    membership.groups[w]->UnloadExperts(layer, deadline, fan_out.Done(w));
+    membership.groups[w]->UnloadExperts(layer, call, fan_out.Done(w));
   }
   // A worker that cannot be reached has nothing left to unload.
   static_cast<void>(fan_out.Wait());

@@ -8,7 +8,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "common/base/call_context.h"
 #include "common/model/layer_spec.h"
 #include "gateway/layer/layer_membership.h"
 
@@ -19,10 +19,10 @@ namespace switchyard {
 absl::StatusOr<std::shared_ptr<const LayerMembership>> PlaceExperts(
     const LayerSpec& spec,
     const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
-    uint64_t generation, absl::Time deadline);
+    uint64_t generation, const CallContext& call);
 
 void UnloadExperts(const LayerMembership& membership, const std::string& layer,
-                   absl::Time deadline);
+                   const CallContext& call);
 
 }  // namespace switchyard
 

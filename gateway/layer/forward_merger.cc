@@ -1,8 +1,11 @@
 #include "gateway/layer/forward_merger.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <deque>
 #include <new>
+#include <stop_token>
 #include <utility>
 
 #include "common/base/status_macros.h"
@@ -38,6 +41,40 @@ MergedTokens Merge(const Batch& batch) {
   return merged;
 }
 
+// The call that is made for several: it lasts as long as any of theirs, and is
+// cancelled when all of them are.
+class SharedCall {
+ public:
+  template <typename Batch>
+  explicit SharedCall(const Batch& batch)
+      : num_waiting_(static_cast<int64_t>(batch.size())) {
+    for (const auto* pending : batch) {
+      deadline_ = std::max(deadline_, pending->call.deadline());
+      leavings_.emplace_back(pending->call.cancellation(), Leave{this});
+    }
+  }
+  SharedCall(const SharedCall&) = delete;
+  SharedCall& operator=(const SharedCall&) = delete;
+
+  CallContext context() const {
+    return CallContext(deadline_, cancellation_.get_token());
+  }
+
+ private:
+  struct Leave {
+    void operator()() const {
+      if (--call->num_waiting_ == 0) call->cancellation_.request_stop();
+    }
+    SharedCall* call;
+  };
+
+  std::atomic<int64_t> num_waiting_;
+  absl::Time deadline_ = absl::InfinitePast();
+  std::stop_source cancellation_;
+  // Last: they use the above. A deque, as they do not move.
+  std::deque<std::stop_callback<Leave>> leavings_;
+};
+
 // The rows of a merged answer that are one request's.
 ForwardExchange Part(const ForwardExchange& merged, int64_t first_token,
                      int64_t num_tokens) {
@@ -60,12 +97,16 @@ ForwardMerger::ForwardMerger(MergeLimits limits, Clock& clock,
 
 absl::StatusOr<ForwardExchange> ForwardMerger::Run(
     std::shared_ptr<const LayerMembership> membership,
-    const TokenRoutes& routes, const Tensor& x, absl::Time deadline) {
+    const TokenRoutes& routes, const Tensor& x, const CallContext& call) {
   Pending pending = {.membership = std::move(membership),
                      .routes = &routes,
                      .x = &x,
-                     .deadline = deadline,
+                     .call = call,
                      .result = absl::UnknownError("not run")};
+  const std::stop_callback wake(call.cancellation(), [this] {
+    MutexLock lock(mutex_);
+    changed_.NotifyAll();
+  });
   {
     MutexLock lock(mutex_);
     waiting_.push_back(&pending);
@@ -98,11 +139,12 @@ absl::Status ForwardMerger::WaitForTurn(Pending& pending) {
         waiting_.front() == &pending) {
       return absl::OkStatus();
     }
-    const absl::Duration left = pending.deadline - clock_.Now();
-    if (left <= absl::ZeroDuration()) {
+    const absl::Duration left = pending.call.deadline() - clock_.Now();
+    if (pending.call.IsCancelled() || left <= absl::ZeroDuration()) {
       num_waiting_tokens_ -= pending.routes->num_tokens;
       waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &pending));
       changed_.NotifyAll();
+      if (pending.call.IsCancelled()) return CallContext::CancelledError();
       return absl::DeadlineExceededError(
           "the deadline passed while the request waited to be dispatched");
     }
@@ -159,12 +201,11 @@ void ForwardMerger::RunBatch(const Batch& batch) {
 
 void ForwardMerger::RunMerged(const Batch& batch) {
   const MergedTokens merged = Merge(batch);
-  absl::Time deadline = batch.front()->deadline;
-  for (const Pending* const pending : batch) {
-    deadline = std::max(deadline, pending->deadline);
-  }
-  const absl::StatusOr<ForwardExchange> result =
-      exchange_(*batch.front()->membership, merged.routes, merged.x, deadline);
+  const absl::StatusOr<ForwardExchange> result = [&] {
+    const SharedCall shared(batch);
+    return exchange_(*batch.front()->membership, merged.routes, merged.x,
+                     shared.context());
+  }();
   if (!result.ok() && !absl::IsUnavailable(result.status())) {
     for (Pending* const pending : batch) RunAlone(*pending);
     return;
@@ -184,7 +225,7 @@ void ForwardMerger::RunMerged(const Batch& batch) {
 
 void ForwardMerger::RunAlone(Pending& pending) {
   Finish(pending, exchange_(*pending.membership, *pending.routes, *pending.x,
-                            pending.deadline));
+                            pending.call));
 }
 
 void ForwardMerger::Finish(Pending& pending,

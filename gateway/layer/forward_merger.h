@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/tensor/tensor.h"
@@ -42,7 +43,7 @@ class ForwardMerger {
   // Sends routed tokens to the workers of a membership, see ExchangeForward.
   using Exchange = std::function<absl::StatusOr<ForwardExchange>(
       const LayerMembership&, const TokenRoutes&, const Tensor& x,
-      absl::Time deadline)>;
+      const CallContext& call)>;
 
   // `clock` and `metrics` must outlive the merger. Run wants max_tokens above
   // 0.
@@ -50,13 +51,14 @@ class ForwardMerger {
                 Exchange exchange);
 
   // Blocks until the answer is there: `exchange`'s for these tokens.
-  // DEADLINE_EXCEEDED where the deadline passes before they are dispatched;
-  // after that they travel until the latest deadline among those merged. Where
+  // DEADLINE_EXCEEDED or CANCELLED where the call is over before they are
+  // dispatched; after that they travel until the latest deadline among those
+  // merged, or until all of those are cancelled. Where
   // merged requests fail other than with UNAVAILABLE (together they may be more
   // than a worker takes) each is tried by itself.
   absl::StatusOr<ForwardExchange> Run(
       std::shared_ptr<const LayerMembership> membership,
-      const TokenRoutes& routes, const Tensor& x, absl::Time deadline)
+      const TokenRoutes& routes, const Tensor& x, const CallContext& call)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -65,7 +67,7 @@ class ForwardMerger {
     std::shared_ptr<const LayerMembership> membership;
     const TokenRoutes* routes;
     const Tensor* x;
-    absl::Time deadline;
+    CallContext call;
     // In a batch.
     bool taken = false;
     bool done = false;
@@ -73,8 +75,8 @@ class ForwardMerger {
   };
   using Batch = std::vector<Pending*>;
 
-  // Waits until `pending` is done, is to lead a batch, or is late; in that case
-  // it waits no more.
+  // Waits until `pending` is done, is to lead a batch, or is late or cancelled;
+  // in that case it waits no more.
   absl::Status WaitForTurn(Pending& pending)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Waits for more requests, if it may, and takes those that go together.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <prometheus/registry.h>
 
+#include <stop_token>
 #include <thread>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace switchyard {
 namespace {
 
 using ::switchyard::testing::StatusIs;
+using ::testing::_;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -43,15 +45,22 @@ class ForwardMergerTest : public ::testing::Test {
     merger_ = std::make_unique<ForwardMerger>(
         limits, Clock::Real(), metrics_,
         [this](const LayerMembership&, const TokenRoutes& routes,
-               const Tensor& x, absl::Time) { return Answer(routes, x); });
+               const Tensor& x,
+               const CallContext& call) { return Answer(routes, x, call); });
   }
 
   absl::StatusOr<ForwardExchange> Answer(const TokenRoutes& routes,
-                                         const Tensor& x) {
+                                         const Tensor& x,
+                                         const CallContext& call) {
+    const std::stop_callback wake(call.cancellation(), [this] {
+      MutexLock lock(mutex_);
+      changed_.NotifyAll();
+    });
     MutexLock lock(mutex_);
     dispatched_.push_back(routes.num_tokens);
     changed_.NotifyAll();
-    while (held_) changed_.Wait(mutex_);
+    while (held_ && !call.IsCancelled()) changed_.Wait(mutex_);
+    if (call.IsCancelled()) return CallContext::CancelledError();
     if (routes.num_tokens > most_tokens_) {
       return absl::ResourceExhaustedError("too many tokens");
     }
@@ -65,11 +74,13 @@ class ForwardMergerTest : public ::testing::Test {
   }
 
   void Start(float value, int64_t num_tokens = 1,
-             absl::Duration timeout = absl::Seconds(60)) {
+             absl::Duration timeout = absl::Seconds(60),
+             std::stop_token cancellation = {}) {
     threads_.emplace_back([=, this, membership = membership_] {
       const Request request(value, num_tokens);
-      const absl::StatusOr<ForwardExchange> result = merger_->Run(
-          membership, request.routes, request.x, absl::Now() + timeout);
+      const absl::StatusOr<ForwardExchange> result =
+          merger_->Run(membership, request.routes, request.x,
+                       CallContext(absl::Now() + timeout, cancellation));
       MutexLock lock(mutex_);
       if (result.ok()) {
         EXPECT_EQ(result->y.rows(), num_tokens);
@@ -201,6 +212,52 @@ TEST_F(ForwardMergerTest, WhoIsLateBeforeItIsDispatchedLeaves) {
   LetGo();
   Join();
   EXPECT_THAT(Dispatched(), ElementsAre(1, 1));
+}
+
+TEST_F(ForwardMergerTest, WhoIsCancelledBeforeItIsDispatchedLeaves) {
+  MakeMerger({.max_tokens = 100, .max_in_flight = 1});
+  Start(1);
+  AwaitDispatches(1);
+  std::stop_source client;
+  Start(2, 1, absl::Hours(1), client.get_token());
+  client.request_stop();
+  {
+    MutexLock lock(mutex_);
+    while (statuses_.empty()) changed_.Wait(mutex_);
+    EXPECT_THAT(statuses_[0], StatusIs(absl::StatusCode::kCancelled, _));
+  }
+  LetGo();
+  Join();
+  EXPECT_THAT(Dispatched(), ElementsAre(1));
+}
+
+TEST_F(ForwardMergerTest, OneThatIsCancelledTakesNothingFromTheOthers) {
+  MakeMerger(
+      {.max_tokens = 3, .max_wait = absl::Seconds(60), .max_in_flight = 1});
+  std::stop_source client;
+  Start(1, 1, absl::Hours(1), client.get_token());
+  Start(2, 2);
+  AwaitDispatches(1);
+  client.request_stop();
+  LetGo();
+  for (const absl::Status& status : Join()) EXPECT_OK(status);
+  EXPECT_THAT(Dispatched(), ElementsAre(3));
+}
+
+TEST_F(ForwardMergerTest, TheDispatchEndsWhenAllOfItAreCancelled) {
+  MakeMerger(
+      {.max_tokens = 3, .max_wait = absl::Seconds(60), .max_in_flight = 1});
+  std::stop_source first;
+  std::stop_source second;
+  Start(1, 1, absl::Hours(1), first.get_token());
+  Start(2, 2, absl::Hours(1), second.get_token());
+  AwaitDispatches(1);
+  first.request_stop();
+  second.request_stop();
+  // Nobody lets go: this ends by the cancellation alone.
+  for (const absl::Status& status : Join()) {
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, _));
+  }
 }
 
 }  // namespace

@@ -57,11 +57,12 @@ void Add(Timing& sum, const Timing& part) {
 absl::StatusOr<std::shared_ptr<MoeLayer>> MoeLayer::Create(
     LayerSpec spec,
     const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
-    uint64_t generation, MoeLayerEnvironment environment, absl::Time deadline) {
+    uint64_t generation, MoeLayerEnvironment environment,
+    const CallContext& call) {
   SWITCHYARD_RETURN_IF_ERROR(
       CheckGateBytes(spec, environment.limits.max_gate_bytes));
   SWITCHYARD_ASSIGN_OR_RETURN(auto membership,
-                              PlaceExperts(spec, groups, generation, deadline));
+                              PlaceExperts(spec, groups, generation, call));
   return std::make_shared<MoeLayer>(std::move(spec), std::move(membership),
                                     std::move(environment));
 }
@@ -75,8 +76,8 @@ MoeLayer::MoeLayer(LayerSpec spec,
       merger_(environment_.limits.merge, environment_.clock,
               environment_.metrics,
               [this](const LayerMembership& members, const TokenRoutes& routes,
-                     const Tensor& x, absl::Time deadline) {
-                return DispatchForward(members, routes, x, deadline);
+                     const Tensor& x, const CallContext& call) {
+                return DispatchForward(members, routes, x, call);
               }),
       gate_(spec_),
       membership_(std::move(membership)),
@@ -85,28 +86,28 @@ MoeLayer::MoeLayer(LayerSpec spec,
       importing_(environment_.awaits_import) {}
 
 absl::StatusOr<ForwardResult> MoeLayer::Forward(const ForwardRequest& request,
-                                                absl::Time deadline,
+                                                const CallContext& call,
                                                 const GateDraws* draws) {
   const Stopwatch stopwatch;
   SWITCHYARD_RETURN_IF_ERROR(CheckForward(spec_, request));
   SWITCHYARD_RETURN_IF_ERROR(CheckImported());
   ReaderLock lock(step_lock_);
+  SWITCHYARD_RETURN_IF_ERROR(call.Check(environment_.clock));
   absl::StatusOr<ForwardResult> result =
-      request.mode == Mode::kTrain ? ForwardTrain(request, deadline, draws)
-                                   : ForwardEval(request, deadline, draws);
+      request.mode == Mode::kTrain ? ForwardTrain(request, call, draws)
+                                   : ForwardEval(request, call, draws);
   if (result.ok()) result->timing.gateway_us = stopwatch.ElapsedUs();
   return result;
 }
 
 absl::StatusOr<ForwardResult> MoeLayer::ForwardEval(
-    const ForwardRequest& request, absl::Time deadline,
+    const ForwardRequest& request, const CallContext& call,
     const GateDraws* draws) {
   absl::Status error;
   for (int attempt = 0; attempt < kMaxForwardAttempts; ++attempt) {
     SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
-    absl::StatusOr<ForwardPass> pass =
-        RunForward(request, membership,
-                   {.deadline = deadline, .routing = {.given_draws = draws}});
+    absl::StatusOr<ForwardPass> pass = RunForward(
+        request, membership, {.call = call, .routing = {.given_draws = draws}});
     if (pass.ok()) return std::move(pass->result);
     error = pass.status();
     if (!absl::IsUnavailable(error)) return error;
@@ -115,12 +116,11 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardEval(
 }
 
 absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
-    const ForwardRequest& request, absl::Time deadline,
+    const ForwardRequest& request, const CallContext& call,
     const GateDraws* draws) {
   std::shared_ptr<const LayerMembership> membership;
   MicrobatchKey key;
-  ForwardOptions options = {.deadline = deadline,
-                            .routing = {.given_draws = draws}};
+  ForwardOptions options = {.call = call, .routing = {.given_draws = draws}};
   {
     MutexLock lock(state_mutex_);
     SWITCHYARD_RETURN_IF_ERROR(CheckServingLocked());
@@ -131,6 +131,7 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
     SWITCHYARD_ASSIGN_OR_RETURN(
         key.microbatch,
         microbatches_.Reserve(request.microbatch, environment_.clock.Now()));
+    key.attempt = ++last_attempt_;
     options.routing.step_routing = step_routing_;
   }
   options.routing.keep = key;
@@ -140,11 +141,13 @@ absl::StatusOr<ForwardResult> MoeLayer::ForwardTrain(
       MutexLock lock(state_mutex_);
       microbatches_.Release(key.microbatch);
     }
+    DropMicrobatch(*membership, key);
     return TrainingError(pass.status());
   }
   ForwardResult result = std::move(pass->result);
   result.step = key.step;
   result.microbatch = key.microbatch;
+  pass->kept.attempt = key.attempt;
   pass->kept.x = request.x.Clone();
   MutexLock lock(state_mutex_);
   step_routing_.Add(result.expert_counts);
@@ -171,10 +174,9 @@ absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
   SWITCHYARD_ASSIGN_OR_RETURN(
       ForwardExchange exchange,
       request.mode == Mode::kEval && environment_.limits.merge.max_tokens > 0
-          ? merger_.Run(membership, pass.kept.routes, x, options.deadline)
-          : ExchangeForward(Context(*membership, options.deadline),
-                            pass.kept.plan, pass.kept.routes, x,
-                            options.routing.keep));
+          ? merger_.Run(membership, pass.kept.routes, x, options.call)
+          : ExchangeForward(Context(*membership, options.call), pass.kept.plan,
+                            pass.kept.routes, x, options.routing.keep));
   load_.OnForward(request.mode, decision, pass.kept.plan,
                   membership->placement);
 
@@ -193,24 +195,25 @@ absl::StatusOr<MoeLayer::ForwardPass> MoeLayer::RunForward(
 
 absl::StatusOr<ForwardExchange> MoeLayer::DispatchForward(
     const LayerMembership& membership, const TokenRoutes& routes,
-    const Tensor& x, absl::Time deadline) const {
+    const Tensor& x, const CallContext& call) const {
   SWITCHYARD_ASSIGN_OR_RETURN(const DispatchPlan plan,
                               PlanDispatch(routes, membership.placement));
-  return ExchangeForward(Context(membership, deadline), plan, routes, x,
+  return ExchangeForward(Context(membership, call), plan, routes, x,
                          /*keep=*/std::nullopt);
 }
 
 absl::StatusOr<BackwardResult> MoeLayer::Backward(
-    const BackwardRequest& request, absl::Time deadline) {
+    const BackwardRequest& request, const CallContext& call) {
   const Stopwatch stopwatch;
   ReaderLock lock(step_lock_);
-  absl::StatusOr<BackwardResult> result = BackwardLocked(request, deadline);
+  SWITCHYARD_RETURN_IF_ERROR(call.Check(environment_.clock));
+  absl::StatusOr<BackwardResult> result = BackwardLocked(request, call);
   if (result.ok()) result->timing.gateway_us = stopwatch.ElapsedUs();
   return result;
 }
 
 absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
-    const BackwardRequest& request, absl::Time deadline) {
+    const BackwardRequest& request, const CallContext& call) {
   std::shared_ptr<const LayerMembership> membership;
   OpenMicrobatch microbatch;
   {
@@ -225,8 +228,8 @@ absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
     microbatch = microbatches_.Take(request.microbatch);
   }
   absl::StatusOr<BackwardExchange> exchange = ExchangeBackward(
-      Context(*membership, deadline), microbatch.plan, microbatch.routes,
-      request.grad_y, {request.step, request.microbatch});
+      Context(*membership, call), microbatch.plan, microbatch.routes,
+      request.grad_y, {request.step, request.microbatch, microbatch.attempt});
   if (!exchange.ok()) {
     // Some workers may have added this microbatch's gradients, others not.
     BreakStep(absl::StrCat("Backward of microbatch ", request.microbatch,
@@ -250,11 +253,12 @@ absl::StatusOr<BackwardResult> MoeLayer::BackwardLocked(
 }
 
 absl::StatusOr<StepResult> MoeLayer::Step(const StepRequest& request,
-                                          absl::Time deadline) {
+                                          const CallContext& call) {
   const Stopwatch stopwatch;
   SWITCHYARD_RETURN_IF_ERROR(CheckTrainable(spec_));
   SWITCHYARD_RETURN_IF_ERROR(CheckLearningRate(request.learning_rate));
   WriterLock lock(step_lock_);
+  SWITCHYARD_RETURN_IF_ERROR(call.Check(environment_.clock));
   {
     MutexLock state_lock(state_mutex_);
     if (request.discard && request.step != step_state_.step()) {
@@ -278,14 +282,13 @@ absl::StatusOr<StepResult> MoeLayer::Step(const StepRequest& request,
     return StepResult{.step = request.step,
                       .timing = {.gateway_us = stopwatch.ElapsedUs()}};
   }
-  absl::StatusOr<StepResult> result =
-      CommitLocked(request.learning_rate, deadline);
+  absl::StatusOr<StepResult> result = CommitLocked(request.learning_rate, call);
   if (result.ok()) result->timing.gateway_us = stopwatch.ElapsedUs();
   return result;
 }
 
 absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
-                                                  absl::Time deadline) {
+                                                  const CallContext& call) {
   SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
   uint64_t step = 0;
   StepRouting step_routing;
@@ -296,7 +299,7 @@ absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
   }
   const Stopwatch prepare_stopwatch;
   const absl::StatusOr<double> experts_squared_norm =
-      PrepareExperts(Context(*membership, deadline), step);
+      PrepareExperts(Context(*membership, call), step);
   if (!experts_squared_norm.ok()) {
     return TrainingError(experts_squared_norm.status());
   }
@@ -310,7 +313,7 @@ absl::StatusOr<StepResult> MoeLayer::CommitLocked(float learning_rate,
   environment_.metrics.ObserveStage(Stage::kPrepare,
                                     prepare_stopwatch.ElapsedUs());
 
-  // Decided: from here on the step ends whatever the client's deadline says.
+  // Decided: from here on the step ends whatever becomes of the client.
   const Stopwatch commit_stopwatch;
   const absl::Time commit_deadline =
       environment_.clock.Now() + environment_.limits.worker_call_timeout;
@@ -368,11 +371,12 @@ void MoeLayer::DiscardLocked() {
 }
 
 absl::StatusOr<TrainStepResult> MoeLayer::TrainStep(
-    const TrainStepRequest& request, absl::Time deadline) {
+    const TrainStepRequest& request, const CallContext& call) {
   const Stopwatch stopwatch;
   SWITCHYARD_RETURN_IF_ERROR(CheckTrainStep(spec_, request));
   SWITCHYARD_RETURN_IF_ERROR(CheckImported());
   WriterLock lock(step_lock_);
+  SWITCHYARD_RETURN_IF_ERROR(call.Check(environment_.clock));
   {
     MutexLock state_lock(state_mutex_);
     if (!step_state_.clean()) {
@@ -382,21 +386,21 @@ absl::StatusOr<TrainStepResult> MoeLayer::TrainStep(
           "whole step; end that one with Step first"));
     }
   }
-  absl::StatusOr<TrainStepResult> result = TrainStepLocked(request, deadline);
+  absl::StatusOr<TrainStepResult> result = TrainStepLocked(request, call);
   if (!result.ok()) return DiscardAfter(result.status());
   result->timing.gateway_us = stopwatch.ElapsedUs();
   return result;
 }
 
 absl::StatusOr<TrainStepResult> MoeLayer::TrainStepLocked(
-    const TrainStepRequest& request, absl::Time deadline) {
+    const TrainStepRequest& request, const CallContext& call) {
   ForwardRequest forward_request;
   forward_request.layer = request.layer;
   forward_request.mode = Mode::kTrain;
   forward_request.used_tokens = request.used_tokens;
   forward_request.x = request.x.Clone();
   SWITCHYARD_ASSIGN_OR_RETURN(ForwardResult forward,
-                              ForwardTrain(forward_request, deadline, nullptr));
+                              ForwardTrain(forward_request, call, nullptr));
 
   LossGradient head = ComputeHead(request.head, forward.y);
   BackwardRequest backward_request;
@@ -407,9 +411,9 @@ absl::StatusOr<TrainStepResult> MoeLayer::TrainStepLocked(
   backward_request.grad_y = std::move(head.grad_y);
   backward_request.grad_y.Reshape(request.x.shape());
   SWITCHYARD_ASSIGN_OR_RETURN(BackwardResult backward,
-                              BackwardLocked(backward_request, deadline));
+                              BackwardLocked(backward_request, call));
   SWITCHYARD_ASSIGN_OR_RETURN(const StepResult step,
-                              CommitLocked(request.learning_rate, deadline));
+                              CommitLocked(request.learning_rate, call));
   TrainStepResult result;
   result.head_loss = head.loss;
   result.aux_loss = forward.aux_loss;
@@ -426,7 +430,7 @@ absl::StatusOr<TrainStepResult> MoeLayer::TrainStepLocked(
 }
 
 absl::StatusOr<ReadParametersResult> MoeLayer::ReadParameters(
-    const ReadParametersRequest& request, absl::Time deadline) {
+    const ReadParametersRequest& request, const CallContext& call) {
   if (request.kind == ParameterKind::kGradient) {
     SWITCHYARD_RETURN_IF_ERROR(CheckTrainable(spec_));
   }
@@ -434,28 +438,31 @@ absl::StatusOr<ReadParametersResult> MoeLayer::ReadParameters(
   SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
   SWITCHYARD_ASSIGN_OR_RETURN(
       ReadParametersResult page,
-      ReadParameterPage(Context(*membership, deadline), gate_, request));
+      ReadParameterPage(Context(*membership, call), gate_, request));
   MutexLock state_lock(state_mutex_);
   page.step = step_state_.step();
   return page;
 }
 
 absl::Status MoeLayer::WriteParameters(const WriteParametersRequest& request,
-                                       absl::Time deadline) {
+                                       const CallContext& call) {
   SWITCHYARD_RETURN_IF_ERROR(CheckWriteParameters(spec_, request));
   WriterLock lock(step_lock_);
+  SWITCHYARD_RETURN_IF_ERROR(call.Check(environment_.clock));
   SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
-  return WriteParameterSlices(Context(*membership, deadline), gate_, request);
+  // A client that leaves must not leave half of it behind.
+  return WriteParameterSlices(Context(*membership, call.deadline()), gate_,
+                              request);
 }
 
 absl::StatusOr<ImportParametersResult> MoeLayer::ImportParameters(
-    const ImportParametersRequest& request, absl::Time deadline) {
+    const ImportParametersRequest& request, const CallContext& call) {
   SWITCHYARD_RETURN_IF_ERROR(CheckImportParameters(spec_, request));
   WriterLock lock(step_lock_);
   SWITCHYARD_ASSIGN_OR_RETURN(const auto membership, Membership());
   SWITCHYARD_ASSIGN_OR_RETURN(
       ImportParametersResult result,
-      ImportExperts(Context(*membership, deadline), request));
+      ImportExperts(Context(*membership, call), request));
   if (request.finish) {
     MutexLock state_lock(state_mutex_);
     importing_ = false;
@@ -463,14 +470,15 @@ absl::StatusOr<ImportParametersResult> MoeLayer::ImportParameters(
   return result;
 }
 
-void MoeLayer::Unload(absl::Time deadline) {
+void MoeLayer::Unload(const CallContext& call) {
   WriterLock lock(step_lock_);
   std::shared_ptr<const LayerMembership> membership;
   {
     MutexLock state_lock(state_mutex_);
     membership = membership_;
   }
-  UnloadExperts(*membership, spec_.name, deadline);
+  // To its end, once it has begun.
+  UnloadExperts(*membership, spec_.name, call.deadline());
 }
 
 void MoeLayer::OnWorkerGone(const std::string& worker_id,
@@ -535,14 +543,24 @@ absl::Status MoeLayer::CheckServingLocked() const {
 }
 
 ExchangeContext MoeLayer::Context(const LayerMembership& membership,
-                                  absl::Time deadline) const {
+                                  const CallContext& call) const {
   return {.spec = spec_,
           .membership = membership,
           .metrics = environment_.metrics,
           .report_lost = environment_.report_lost,
-          .deadline =
-              std::min(deadline, environment_.clock.Now() +
-                                     environment_.limits.worker_call_timeout)};
+          .call = call.Until(environment_.clock.Now() +
+                             environment_.limits.worker_call_timeout)};
+}
+
+void MoeLayer::DropMicrobatch(const LayerMembership& membership,
+                              const MicrobatchKey& key) const {
+  const absl::Time deadline =
+      environment_.clock.Now() + environment_.limits.worker_call_timeout;
+  const auto layer = std::make_shared<const std::string>(spec_.name);
+  for (const std::shared_ptr<ExpertGroup>& group : membership.groups) {
+    // A worker that does not hear it forgets by itself, in time.
+    group->DropMicrobatch(*layer, key, deadline, [layer](absl::Status) {});
+  }
 }
 
 void MoeLayer::BreakStep(const std::string& reason) {

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/api/layer_calls.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "gateway/gateway_metrics.h"
@@ -56,7 +57,7 @@ struct MoeLayerEnvironment {
 // One MoE layer: gate, placement, training state. A batch passes through
 // Forward as docs/architecture.md tells, "How a batch travels".
 //
-// Calls block until done or until `deadline`. Forward and Backward run in
+// Calls block until done, late or cancelled. Forward and Backward run in
 // parallel with one another; Step, TrainStep and WriteParameters run alone, so
 // that no request sees gate and experts of different steps. Thread-safe.
 class MoeLayer {
@@ -68,27 +69,27 @@ class MoeLayer {
       LayerSpec spec,
       const absl::btree_map<std::string, std::shared_ptr<ExpertGroup>>& groups,
       uint64_t generation, MoeLayerEnvironment environment,
-      absl::Time deadline);
+      const CallContext& call);
 
   // `draws` replaces the layer's own random numbers; for tests that bring those
   // of a reference run.
   absl::StatusOr<ForwardResult> Forward(const ForwardRequest& request,
-                                        absl::Time deadline,
+                                        const CallContext& call,
                                         const GateDraws* draws = nullptr);
   absl::StatusOr<BackwardResult> Backward(const BackwardRequest& request,
-                                          absl::Time deadline);
+                                          const CallContext& call);
   absl::StatusOr<StepResult> Step(const StepRequest& request,
-                                  absl::Time deadline);
+                                  const CallContext& call);
   absl::StatusOr<TrainStepResult> TrainStep(const TrainStepRequest& request,
-                                            absl::Time deadline);
+                                            const CallContext& call);
   absl::StatusOr<ReadParametersResult> ReadParameters(
-      const ReadParametersRequest& request, absl::Time deadline);
+      const ReadParametersRequest& request, const CallContext& call);
   absl::Status WriteParameters(const WriteParametersRequest& request,
-                               absl::Time deadline);
+                               const CallContext& call);
   absl::StatusOr<ImportParametersResult> ImportParameters(
-      const ImportParametersRequest& request, absl::Time deadline);
+      const ImportParametersRequest& request, const CallContext& call);
   // Unloads the experts, once the calls in progress are done.
-  void Unload(absl::Time deadline);
+  void Unload(const CallContext& call);
 
   // Takes a worker out of the placement; breaks the open step if it hosted any
   // of the layer's experts.
@@ -104,7 +105,7 @@ class MoeLayer {
 
  private:
   struct ForwardOptions {
-    absl::Time deadline;
+    CallContext call;
     RoutingOptions routing;
   };
   // A forward that went well, with what its backward will need.
@@ -114,11 +115,11 @@ class MoeLayer {
   };
 
   absl::StatusOr<ForwardResult> ForwardEval(const ForwardRequest& request,
-                                            absl::Time deadline,
+                                            const CallContext& call,
                                             const GateDraws* draws)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<ForwardResult> ForwardTrain(const ForwardRequest& request,
-                                             absl::Time deadline,
+                                             const CallContext& call,
                                              const GateDraws* draws)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<ForwardPass> RunForward(
@@ -128,15 +129,15 @@ class MoeLayer {
   // For merger_: plans the tokens and sends them to the workers.
   absl::StatusOr<ForwardExchange> DispatchForward(
       const LayerMembership& membership, const TokenRoutes& routes,
-      const Tensor& x, absl::Time deadline) const;
+      const Tensor& x, const CallContext& call) const;
   absl::StatusOr<BackwardResult> BackwardLocked(const BackwardRequest& request,
-                                                absl::Time deadline)
+                                                const CallContext& call)
       ABSL_SHARED_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<TrainStepResult> TrainStepLocked(
-      const TrainStepRequest& request, absl::Time deadline)
+      const TrainStepRequest& request, const CallContext& call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_lock_);
   absl::StatusOr<StepResult> CommitLocked(float learning_rate,
-                                          absl::Time deadline)
+                                          const CallContext& call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_lock_);
   void DiscardLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(step_lock_);
   // Leaves no trace of a TrainStep that failed with `error`; returns what to
@@ -152,7 +153,11 @@ class MoeLayer {
   absl::Status CheckServingLocked() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_mutex_);
   ExchangeContext Context(const LayerMembership& membership,
-                          absl::Time deadline) const;
+                          const CallContext& call) const;
+  // Tells the workers that what they keep for a forward that failed is for
+  // nobody. Waits for none of them.
+  void DropMicrobatch(const LayerMembership& membership,
+                      const MicrobatchKey& key) const;
   void BreakStep(const std::string& reason) ABSL_LOCKS_EXCLUDED(state_mutex_);
   // What to tell a client whose training call failed with `error`: ABORTED if
   // the step is broken and can be repeated.
@@ -179,6 +184,8 @@ class MoeLayer {
   MicrobatchTable microbatches_ ABSL_GUARDED_BY(state_mutex_);
   bool importing_ ABSL_GUARDED_BY(state_mutex_);
   StepRouting step_routing_ ABSL_GUARDED_BY(state_mutex_);
+  // MicrobatchKey::attempt of the newest forward.
+  uint64_t last_attempt_ ABSL_GUARDED_BY(state_mutex_) = 0;
 };
 
 }  // namespace switchyard

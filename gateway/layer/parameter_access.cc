@@ -110,7 +110,7 @@ absl::StatusOr<std::vector<std::vector<ParameterSlice>>> ReadFromWorkers(
       worker_idx.size());
   for (size_t i = 0; i < worker_idx.size(); ++i) {
     context.membership.groups[static_cast<size_t>(worker_idx[i])]->ReadExperts(
-        request, context.deadline, fan_out.Done(i));
+        request, context.call, fan_out.Done(i));
   }
   auto answers = fan_out.Wait();
   std::vector<std::vector<ParameterSlice>> results;
@@ -175,7 +175,7 @@ absl::Status WriteToWorkers(const ExchangeContext& context,
   FanOut<absl::Status> fan_out(worker_idx.size());
   for (size_t i = 0; i < worker_idx.size(); ++i) {
     context.membership.groups[static_cast<size_t>(worker_idx[i])]->WriteExperts(
-        request, context.deadline, fan_out.Done(i));
+        request, context.call, fan_out.Done(i));
   }
   const std::vector<absl::Status> answers = fan_out.Wait();
   for (size_t i = 0; i < answers.size(); ++i) {

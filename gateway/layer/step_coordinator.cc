@@ -115,7 +115,7 @@ absl::StatusOr<double> PrepareExperts(const ExchangeContext& context,
   const StepKey key = KeyOf(context, step);
   const auto answers = CallAllWorkers<absl::StatusOr<PrepareStepResult>>(
       context, [&](ExpertGroup& group, auto done) {
-        group.PrepareStep(key, context.deadline, std::move(done));
+        group.PrepareStep(key, context.call, std::move(done));
       });
   absl::Status first_error;
   for (size_t w = 0; w < answers.size(); ++w) {
@@ -147,7 +147,7 @@ void CommitExperts(const ExchangeContext& context, uint64_t step,
   ReportUnconfirmed(
       context,
       CallAllWorkers<absl::Status>(context, [&](ExpertGroup& group, auto done) {
-        group.CommitStep(key, learning_rate, context.deadline, std::move(done));
+        group.CommitStep(key, learning_rate, context.call, std::move(done));
       }));
 }
 
@@ -156,7 +156,7 @@ void AbortExperts(const ExchangeContext& context, uint64_t step) {
   ReportUnconfirmed(
       context,
       CallAllWorkers<absl::Status>(context, [&](ExpertGroup& group, auto done) {
-        group.AbortStep(key, context.deadline, std::move(done));
+        group.AbortStep(key, context.call, std::move(done));
       }));
 }
 

@@ -17,6 +17,8 @@ namespace switchyard {
 
 // What the gateway keeps of a train-mode forward for its backward.
 struct OpenMicrobatch {
+  // MicrobatchKey::attempt of its forward.
+  uint64_t attempt = 0;
   // In the shape in which the client sent it.
   Tensor x;
   // The gate's input factors; empty without jitter.

@@ -21,12 +21,24 @@ std::variant<GatewayFlags, FlagExit> ParseGatewayFlags(
                          "Time after which a silent worker is lost",
                          gateway.lease_duration);
   AddLimitFlags(parser, flags.server.limits);
+  parser.AddInteger("max-stream-requests", {1, 100'000},
+                    "Requests of one stream in progress; no more are read "
+                    "until some have ended",
+                    flags.server.limits.max_stream_requests);
+  parser.AddInteger("max-stream-request-bytes",
+                    {1, std::numeric_limits<int64_t>::max()},
+                    "From so many bytes of them on no more are read",
+                    flags.server.limits.max_stream_request_bytes);
   parser.AddInteger("max-layers", {1, 1'000'000}, "Layers at most",
                     gateway.max_layers);
   parser.AddInteger("max-open-microbatch-bytes",
                     {0, std::numeric_limits<int64_t>::max()},
                     "Most bytes kept for Backward, for each layer",
                     layer.max_open_microbatch_bytes);
+  parser.AddInteger("max-gate-bytes", {1, std::numeric_limits<int64_t>::max()},
+                    "Most bytes of gate weights, their gradients and optimizer "
+                    "state, for each layer",
+                    layer.max_gate_bytes);
   parser.AddMilliseconds("microbatch-ttl-ms", {1, 86'400'000},
                          "A microbatch without Backward for longer than this "
                          "breaks its step",

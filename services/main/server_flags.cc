@@ -48,9 +48,15 @@ void AddLimitFlags(FlagParser& parser, ServerLimits& limits) {
   parser.AddInteger("num-request-threads", {1, 1024},
                     "Calls that run at the same time",
                     limits.num_request_threads);
-  parser.AddInteger("max-queued-requests", {0, 1'000'000},
-                    "Calls that wait for a thread; further ones are refused",
+  parser.AddInteger("max-queued-requests", {1, 1'000'000},
+                    "Calls that wait for a thread, shared fairly between "
+                    "clients; further ones are refused",
                     limits.max_queued_requests);
+  parser.AddInteger("max-pending-request-bytes",
+                    {1, std::numeric_limits<int64_t>::max()},
+                    "Bytes of requests that run or wait, shared fairly between "
+                    "clients; further ones are refused",
+                    limits.max_pending_request_bytes);
   parser.AddMilliseconds("max-call-duration-ms", {1, 86'400'000},
                          "Most time that any call gets",
                          limits.max_call_duration);

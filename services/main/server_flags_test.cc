@@ -50,7 +50,11 @@ TEST(GatewayFlagsTest, EveryOptionHasItsFlag) {
                                "--num-request-threads",
                                "2",
                                "--max-queued-requests",
-                               "0",
+                               "1",
+                               "--max-pending-request-bytes",
+                               "99999",
+                               "--max-gate-bytes",
+                               "54321",
                                "--max-call-duration-ms",
                                "1000",
                                "--shutdown-grace-ms",
@@ -76,7 +80,9 @@ TEST(GatewayFlagsTest, EveryOptionHasItsFlag) {
   EXPECT_EQ(layer.worker_call_timeout, absl::Milliseconds(888));
   EXPECT_EQ(flags->server.limits.max_message_bytes, 4096);
   EXPECT_EQ(flags->server.limits.num_request_threads, 2);
-  EXPECT_EQ(flags->server.limits.max_queued_requests, 0);
+  EXPECT_EQ(flags->server.limits.max_queued_requests, 1);
+  EXPECT_EQ(flags->server.limits.max_pending_request_bytes, 99999);
+  EXPECT_EQ(flags->server.gateway.layer_limits.max_gate_bytes, 54321);
   EXPECT_EQ(flags->server.limits.max_call_duration, absl::Seconds(1));
   EXPECT_EQ(flags->process.shutdown_grace, absl::ZeroDuration());
   EXPECT_EQ(flags->process.log_level, "debug");
@@ -84,12 +90,26 @@ TEST(GatewayFlagsTest, EveryOptionHasItsFlag) {
 }
 
 TEST(WorkerFlagsTest, EveryOptionHasItsFlag) {
-  const auto parsed =
-      Worker({"--gateway", "unix:/tmp/g", "--worker-id", "w7", "--advertise",
-              "host:7001", "--listen", "0.0.0.0:7001", "--metrics-listen",
-              "127.0.0.1:9", "--num-compute-threads", "3",
-              "--max-kept-activation-bytes", "0", "--kept-activation-ttl-ms",
-              "2000", "--max-parameter-bytes", "17179869185"});
+  const auto parsed = Worker({"--gateway",
+                              "unix:/tmp/g",
+                              "--worker-id",
+                              "w7",
+                              "--advertise",
+                              "host:7001",
+                              "--listen",
+                              "0.0.0.0:7001",
+                              "--metrics-listen",
+                              "127.0.0.1:9",
+                              "--num-compute-threads",
+                              "3",
+                              "--max-kept-activation-bytes",
+                              "0",
+                              "--max-working-bytes",
+                              "4321",
+                              "--kept-activation-ttl-ms",
+                              "2000",
+                              "--max-parameter-bytes",
+                              "17179869185"});
   const auto* flags = std::get_if<WorkerFlags>(&parsed);
   ASSERT_NE(flags, nullptr) << Mistake(parsed);
   EXPECT_EQ(flags->server.gateway_address, "unix:/tmp/g");
@@ -99,6 +119,7 @@ TEST(WorkerFlagsTest, EveryOptionHasItsFlag) {
   EXPECT_EQ(flags->server.worker.worker_id, "w7");
   EXPECT_EQ(flags->server.worker.num_compute_threads, 3);
   EXPECT_EQ(flags->server.worker.max_kept_activation_bytes, 0);
+  EXPECT_EQ(flags->server.worker.max_working_bytes, 4321);
   EXPECT_EQ(flags->server.worker.kept_activation_ttl, absl::Seconds(2));
   EXPECT_EQ(flags->server.worker.max_parameter_bytes, 17179869185);
 }
@@ -136,6 +157,11 @@ TEST(ServerFlagsTest, BadValuesAreNamed) {
   EXPECT_THAT(Mistake(Gateway({"--log-level", "loud"})),
               HasSubstr("--log-level: got 'loud', expected one of debug, info, "
                         "warning, error"));
+  EXPECT_THAT(Mistake(Gateway({"--max-queued-requests", "0"})),
+              HasSubstr("--max-queued-requests: got '0', expected an integer "
+                        "from 1 to 1000000"));
+  EXPECT_THAT(Mistake(Gateway({"--max-pending-request-bytes", "0"})),
+              HasSubstr("--max-pending-request-bytes: got '0'"));
   EXPECT_THAT(Mistake(Gateway({"--max-message-bytes", "4294967296"})),
               HasSubstr("expected an integer from 1024 to 2147483647"));
 }

@@ -66,6 +66,9 @@ void AddComputeFlags(FlagParser& parser, WorkerOptions& worker) {
   parser.AddInteger("max-kept-activation-bytes", {0, kMaxBytes},
                     "Most bytes kept for Backward",
                     worker.max_kept_activation_bytes);
+  parser.AddInteger("max-working-bytes", {1, kMaxBytes},
+                    "Most bytes that calls in progress compute with",
+                    worker.max_working_bytes);
   parser.AddText("import-root", "DIRECTORY",
                  "Where this worker may read checkpoints by itself, with all "
                  "that is below; default: nowhere",

@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <random>
+
+#include "absl/strings/str_cat.h"
 
 namespace switchyard {
 
@@ -31,6 +34,11 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
                                    arguments);
+}
+
+std::string NewClientName() {
+  std::random_device random;
+  return absl::StrCat(absl::Hex(random()), absl::Hex(random()));
 }
 
 }  // namespace switchyard

@@ -9,6 +9,12 @@
 
 namespace switchyard {
 
+// Metadata by which a client tells its calls from those of others on the same
+// connection: any text. It gets a share of the queue by it, no rights.
+inline constexpr char kClientNameMetadata[] = "switchyard-client";
+// One that no other client has, in all likelihood.
+std::string NewClientName();
+
 // A connection of its own (two channels to one address share nothing), made at
 // the first call. A peer that has gone silent is noticed within 30 s, one that
 // comes back is dialled again within a second. Never goes through an HTTP

@@ -6,12 +6,15 @@ namespace switchyard {
 
 MethodMetrics::MethodMetrics(const std::string& method,
                              prometheus::Family<prometheus::Histogram>& latency,
-                             prometheus::Family<prometheus::Counter>& requests)
+                             prometheus::Family<prometheus::Counter>& requests,
+                             prometheus::Family<prometheus::Gauge>& pending)
     : method_(method),
       latency_(latency.Add({{"method", method}}, LatencyBucketsSeconds())),
-      requests_(requests) {}
+      requests_(requests),
+      pending_(pending.Add({{"method", method}})) {}
 
 void MethodMetrics::Record(const absl::Status& status, int64_t latency_us) {
+  pending_.Decrement();
   ObserveUs(latency_, latency_us);
   // status.code() is one of the known ones, whatever number was put in.
   auto& slot = by_code_[static_cast<size_t>(status.code())];
@@ -34,12 +37,17 @@ RequestMetrics::RequestMetrics(prometheus::Registry& registry)
       requests_(prometheus::BuildCounter()
                     .Name("switchyard_requests_total")
                     .Help("Calls answered, by status code")
-                    .Register(registry)) {}
+                    .Register(registry)),
+      pending_(prometheus::BuildGauge()
+                   .Name("switchyard_requests_pending")
+                   .Help("Calls that wait or run")
+                   .Register(registry)) {}
 
 MethodMetrics& RequestMetrics::ForMethod(absl::string_view method) {
   MutexLock lock(mutex_);
   const std::string name(method);
-  return methods_.try_emplace(name, name, latency_, requests_).first->second;
+  return methods_.try_emplace(name, name, latency_, requests_, pending_)
+      .first->second;
 }
 
 }  // namespace switchyard

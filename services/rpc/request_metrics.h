@@ -3,6 +3,7 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
@@ -24,8 +25,11 @@ class MethodMetrics {
  public:
   MethodMetrics(const std::string& method,
                 prometheus::Family<prometheus::Histogram>& latency,
-                prometheus::Family<prometheus::Counter>& requests);
+                prometheus::Family<prometheus::Counter>& requests,
+                prometheus::Family<prometheus::Gauge>& pending);
 
+  // A call has arrived; Record, when it is answered, ends it.
+  void Begin() { pending_.Increment(); }
   void Record(const absl::Status& status, int64_t latency_us);
 
  private:
@@ -35,11 +39,12 @@ class MethodMetrics {
   const std::string method_;
   prometheus::Histogram& latency_;
   prometheus::Family<prometheus::Counter>& requests_;
+  prometheus::Gauge& pending_;
   // Null until the code was first seen: most codes of most methods never are.
   std::array<std::atomic<prometheus::Counter*>, kNumCodes> by_code_{};
 };
 
-// switchyard_request_seconds{method} and
+// switchyard_request_seconds{method}, switchyard_requests_pending{method} and
 // switchyard_requests_total{method, code}. Thread-safe.
 class RequestMetrics {
  public:
@@ -54,6 +59,7 @@ class RequestMetrics {
  private:
   prometheus::Family<prometheus::Histogram>& latency_;
   prometheus::Family<prometheus::Counter>& requests_;
+  prometheus::Family<prometheus::Gauge>& pending_;
   Mutex mutex_;
   absl::node_hash_map<std::string, MethodMetrics> methods_
       ABSL_GUARDED_BY(mutex_);

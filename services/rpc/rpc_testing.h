@@ -35,8 +35,9 @@ class FixedClock final : public Clock {
 
 class TestServer {
  public:
-  using Body = std::function<absl::Status(const v1::RenewLeaseRequest&,
-                                          v1::RenewLeaseResponse&, absl::Time)>;
+  using Body =
+      std::function<absl::Status(const v1::RenewLeaseRequest&,
+                                 v1::RenewLeaseResponse&, const CallContext&)>;
 
   TestServer(const ServerLimits& limits, Body body,
              Clock& clock = Clock::Real())
@@ -81,10 +82,11 @@ class TestServer {
         const v1::RenewLeaseRequest* request,
         v1::RenewLeaseResponse* response) override {
       newest_ = context;
-      return handler_.Handle(context, *request, "RenewLease",
-                             [this, request, response](absl::Time deadline) {
-                               return body_(*request, *response, deadline);
-                             });
+      return handler_.Handle(
+          context, *request, "RenewLease",
+          [this, request, response](const CallContext& call) {
+            return body_(*request, *response, call);
+          });
     }
 
     // Of the call that came last; dangles once that is answered.

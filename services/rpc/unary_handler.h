@@ -5,31 +5,31 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/base/call_context.h"
 #include "common/base/clock.h"
-#include "common/base/mutex.h"
-#include "common/concurrency/thread_pool.h"
 #include "services/rpc/request_metrics.h"
+#include "services/rpc/request_queue.h"
 #include "services/server_limits.h"
 
 namespace switchyard {
 
 // Takes unary calls off gRPC's threads, which must not block, and runs them on
-// a pool of its own. What a call may cost is bounded here: calls waiting, bytes
-// of requests pending, time. Thread-safe.
+// the threads of a queue. What a call may cost is bounded here: calls waiting,
+// bytes of requests pending, time. Thread-safe.
 class UnaryHandler {
  public:
-  // Decodes, runs and encodes one call; must return by `deadline`. Memory that
-  // runs out in it is answered with RESOURCE_EXHAUSTED.
-  using Work = absl::AnyInvocable<absl::Status(absl::Time deadline)>;
+  // Decodes, runs and encodes one call; must return soon after the call is
+  // over. Memory that runs out in it is answered with RESOURCE_EXHAUSTED.
+  using Work = absl::AnyInvocable<absl::Status(const CallContext& call)>;
 
   // `name` appears in errors; of `limits` all but the message size apply.
   // `clock` and `metrics` must outlive the handler.
@@ -41,47 +41,47 @@ class UnaryHandler {
   UnaryHandler& operator=(const UnaryHandler&) = delete;
 
   // To be returned from a method of a callback service, whose request has
-  // `request_bytes` bytes. Refuses with
-  // RESOURCE_EXHAUSTED over a limit and with UNAVAILABLE after StopAdmitting;
-  // skips `work` if by its turn the client has left or the deadline has passed.
-  // `method` names the call in the metrics and must outlive the handler.
+  // `request_bytes` bytes. Refuses with RESOURCE_EXHAUSTED over a limit and
+  // with UNAVAILABLE after StopAdmitting; drops `work` if the client leaves or
+  // the deadline passes before its turn. `method` names the call in the metrics
+  // and must outlive the handler.
   grpc::ServerUnaryReactor* Handle(grpc::CallbackServerContext* context,
                                    int64_t request_bytes,
-                                   absl::string_view method, Work work)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+                                   absl::string_view method, Work work);
   grpc::ServerUnaryReactor* Handle(grpc::CallbackServerContext* context,
                                    const google::protobuf::MessageLite& request,
-                                   absl::string_view method, Work work)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
+                                   absl::string_view method, Work work) {
     return Handle(context, static_cast<int64_t>(request.ByteSizeLong()), method,
                   std::move(work));
   }
 
-  void StopAdmitting() ABSL_LOCKS_EXCLUDED(mutex_);
+  void StopAdmitting() { queue_.StopAdmitting(); }
   // Waits until the answers of all calls are sent; false if `timeout` passes
   // first.
-  bool WaitUntilIdle(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool WaitUntilIdle(absl::Duration timeout) {
+    return queue_.WaitUntilIdle(timeout);
+  }
+
+  // For calls that are not unary and share limits and threads with these.
+  RequestQueue& queue() { return queue_; }
+  RequestMetrics& metrics() { return metrics_; }
+  // The deadline of a call that comes now and may take until `latest`.
+  absl::Time DeadlineOf(absl::Time latest) const {
+    return std::min(latest, clock_.Now() + limits_.max_call_duration);
+  }
 
  private:
   class Call;
 
-  absl::Status Admit(int64_t request_bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnCallDone(int64_t request_bytes) ABSL_LOCKS_EXCLUDED(mutex_);
-
-  const std::string name_;
   const ServerLimits limits_;
   Clock& clock_;
   RequestMetrics& metrics_;
-
-  Mutex mutex_;
-  CondVar idle_;
-  bool admitting_ ABSL_GUARDED_BY(mutex_) = true;
-  // Calls whose reactor is alive, refused ones too.
-  int64_t num_calls_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t pending_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-
-  ThreadPool pool_;  // Last: its threads use all of the above.
+  RequestQueue queue_;
 };
+
+// Who makes a call, for fairness: a connection, and within it (all that come
+// over unix sockets look alike) the name that our client library gives itself.
+std::string ClientOf(const grpc::CallbackServerContext& context);
 
 }  // namespace switchyard
 

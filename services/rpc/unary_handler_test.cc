@@ -8,8 +8,10 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/status_testing.h"
 #include "services/rpc/drain.h"
 #include "services/rpc/outbound_calls.h"
@@ -78,7 +80,7 @@ ServerLimits OneAtATime() {
 
 TEST(UnaryHandlerTest, AnswersWithWhatTheBodyMade) {
   TestServer server({}, [](const v1::RenewLeaseRequest& request,
-                           v1::RenewLeaseResponse& response, absl::Time) {
+                           v1::RenewLeaseResponse& response, const auto&) {
     response.set_lease_duration_ms(static_cast<int64_t>(request.incarnation()) *
                                    2);
     return absl::OkStatus();
@@ -91,7 +93,7 @@ TEST(UnaryHandlerTest, AnswersWithWhatTheBodyMade) {
 }
 
 TEST(UnaryHandlerTest, CountsCallsByMethodAndCode) {
-  TestServer server({}, [](const v1::RenewLeaseRequest& request, auto&, auto) {
+  TestServer server({}, [](const v1::RenewLeaseRequest& request, auto&, auto&) {
     return request.incarnation() == 0 ? absl::NotFoundError("no lease")
                                       : absl::OkStatus();
   });
@@ -111,7 +113,7 @@ TEST(UnaryHandlerTest, CountsCallsByMethodAndCode) {
 
 TEST(UnaryHandlerTest, RefusesCallsOverItsQueue) {
   Gate gate;
-  TestServer server(OneAtATime(), [&](auto&, auto&, auto) {
+  TestServer server(OneAtATime(), [&](auto&, auto&, auto&) {
     return gate.num_passed == 0 ? gate.Pass() : absl::OkStatus();
   });
   AsyncCall running(server);
@@ -132,7 +134,93 @@ TEST(UnaryHandlerTest, RefusesCallsOverItsQueue) {
               ::testing::UnorderedElementsAre(
                   testing::IsOk(),
                   StatusIs(absl::StatusCode::kResourceExhausted,
-                           "queue of test requests is full (1 waiting)")));
+                           "queue of test requests is full (1 waiting, at "
+                           "most 1)")));
+}
+
+TEST(UnaryHandlerTest, AClientPushesOutWhatAnotherHasTooMuchOf) {
+  Gate gate;
+  ServerLimits limits = OneAtATime();
+  limits.max_queued_requests = 2;
+  TestServer server(limits, [&](auto&, auto&, auto&) {
+    return gate.num_passed == 0 ? gate.Pass() : absl::OkStatus();
+  });
+  AsyncCall running(server);
+  gate.AwaitArrival();
+  AsyncCall first(server);
+  AsyncCall second(server);
+  while (
+      !absl::StrContains(Metrics(server), "pending{method=\"RenewLease\"} 3")) {
+    std::this_thread::yield();
+  }
+  const auto other = v1::Registry::NewStub(
+      MakeChannel(server.server->address(), int64_t{64} << 20));
+  std::future<absl::Status> light = std::async(std::launch::async, [&] {
+    grpc::ClientContext context;
+    context.AddMetadata(kClientNameMetadata, "light");
+    v1::RenewLeaseResponse response;
+    return FromGrpcStatus(other->RenewLease(&context, {}, &response));
+  });
+  while (!absl::StrContains(Metrics(server), "RESOURCE_EXHAUSTED")) {
+    std::this_thread::yield();
+  }
+  gate.Release();
+  EXPECT_OK(light.get());
+  EXPECT_OK(running.Wait());
+  const absl::Status heavy[2] = {first.Wait(), second.Wait()};
+  EXPECT_THAT(
+      heavy, ::testing::UnorderedElementsAre(
+                 testing::IsOk(), StatusIs(absl::StatusCode::kResourceExhausted,
+                                           HasSubstr("more than its share"))));
+}
+
+// 63 clients that ask once at a time get their answers while one keeps the
+// queue as full as it may.
+TEST(UnaryHandlerTest, OneHeavyClientDoesNotStarveManyLightOnes) {
+  constexpr int kLightClients = 63;
+  constexpr int kCallsEach = 20;
+  ServerLimits limits;
+  limits.num_request_threads = 1;
+  limits.max_queued_requests = 128;
+  std::atomic<int> heavy_served = 0;
+  TestServer server(limits,
+                    [&](const v1::RenewLeaseRequest& request, auto&, auto&) {
+                      if (request.incarnation() == 1) ++heavy_served;
+                      return absl::OkStatus();
+                    });
+  std::atomic<bool> stop = false;
+  const auto call_as = [&](v1::Registry::Stub& stub, const std::string& name,
+                           const v1::RenewLeaseRequest& request) {
+    grpc::ClientContext context;
+    context.AddMetadata(kClientNameMetadata, name);
+    v1::RenewLeaseResponse response;
+    return FromGrpcStatus(stub.RenewLease(&context, request, &response));
+  };
+  v1::RenewLeaseRequest large;
+  large.set_incarnation(1);
+  large.set_worker_id(std::string(20'000, 'w'));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 32; ++i) {
+    threads.emplace_back([&] {
+      while (!stop) call_as(*server.stub, "heavy", large).IgnoreError();
+    });
+  }
+  std::atomic<int> answers = 0;
+  std::vector<std::thread> light;
+  for (int c = 0; c < kLightClients; ++c) {
+    light.emplace_back([&, c] {
+      for (int i = 0; i < kCallsEach; ++i) {
+        if (call_as(*server.stub, absl::StrCat("light-", c), {}).ok())
+          ++answers;
+      }
+    });
+  }
+  for (std::thread& thread : light) thread.join();
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answers, kLightClients * kCallsEach) << "none was refused";
+  EXPECT_GT(heavy_served, 0);
+  EXPECT_TRUE(server.handler.WaitUntilIdle(absl::Seconds(30)));
 }
 
 TEST(UnaryHandlerTest, RefusesBytesOverItsBudgetUnlessAlone) {
@@ -140,7 +228,7 @@ TEST(UnaryHandlerTest, RefusesBytesOverItsBudgetUnlessAlone) {
   ServerLimits limits;
   limits.max_pending_request_bytes = 1000;
   TestServer server(
-      limits, [&](const v1::RenewLeaseRequest& request, auto&, auto) {
+      limits, [&](const v1::RenewLeaseRequest& request, auto&, auto&) {
         return request.worker_id().empty() ? gate.Pass() : absl::OkStatus();
       });
   v1::RenewLeaseRequest large;
@@ -156,7 +244,7 @@ TEST(UnaryHandlerTest, RefusesBytesOverItsBudgetUnlessAlone) {
   EXPECT_THAT(server.Call(large),
               StatusIs(absl::StatusCode::kResourceExhausted,
                        "queue of test requests is full (9 bytes pending, at "
-                       "most 1000)"));
+                       "most 1000, and 2003 more came)"));
   gate.Release();
   EXPECT_OK(running.get());
 }
@@ -164,19 +252,39 @@ TEST(UnaryHandlerTest, RefusesBytesOverItsBudgetUnlessAlone) {
 TEST(UnaryHandlerTest, SkipsACallThatItsClientCancelled) {
   Gate gate;
   TestServer server(OneAtATime(),
-                    [&](auto&, auto&, auto) { return gate.Pass(); });
+                    [&](auto&, auto&, auto&) { return gate.Pass(); });
   AsyncCall running(server);
   gate.AwaitArrival();
   const auto* const before = server.newest();
   AsyncCall waiting(server);
-  const auto* const arrived = server.AwaitCallAfter(before);
+  server.AwaitCallAfter(before);
   waiting.context.TryCancel();
   EXPECT_THAT(waiting.Wait(), StatusIs(absl::StatusCode::kCancelled, _));
-  while (!arrived->IsCancelled()) std::this_thread::yield();
+  // It leaves the queue at once, though nobody has come to its turn.
+  while (!absl::StrContains(Metrics(server), "code=\"CANCELLED\"")) {
+    std::this_thread::yield();
+  }
   gate.Release();
   EXPECT_OK(running.Wait());
   EXPECT_TRUE(server.handler.WaitUntilIdle(absl::Seconds(30)));
   EXPECT_EQ(gate.num_passed, 1);
+}
+
+TEST(UnaryHandlerTest, TellsARunningCallThatItsClientHasCancelled) {
+  std::promise<void> arrived;
+  std::promise<void> told;
+  TestServer server({}, [&](auto&, auto&, const CallContext& call) {
+    const std::stop_callback tell(call.cancellation(),
+                                  [&] { told.set_value(); });
+    arrived.set_value();
+    told.get_future().wait();
+    return CallContext::CancelledError();
+  });
+  AsyncCall running(server);
+  arrived.get_future().wait();
+  running.context.TryCancel();
+  EXPECT_THAT(running.Wait(), StatusIs(absl::StatusCode::kCancelled, _));
+  EXPECT_TRUE(server.handler.WaitUntilIdle(absl::Seconds(30)));
 }
 
 TEST(UnaryHandlerTest, SkipsACallWhoseDeadlineHasPassedInTheQueue) {
@@ -186,7 +294,7 @@ TEST(UnaryHandlerTest, SkipsACallWhoseDeadlineHasPassedInTheQueue) {
   bool has_run = false;
   TestServer server(
       {},
-      [&](auto&, auto&, auto) {
+      [&](auto&, auto&, auto&) {
         has_run = true;
         return absl::OkStatus();
       },
@@ -204,8 +312,8 @@ TEST(UnaryHandlerTest, GivesACallWithoutDeadlineTheLongestOne) {
   absl::Time seen;
   TestServer server(
       limits,
-      [&](auto&, auto&, absl::Time deadline) {
-        seen = deadline;
+      [&](auto&, auto&, const CallContext& call) {
+        seen = call.deadline();
         return absl::OkStatus();
       },
       clock);
@@ -215,8 +323,8 @@ TEST(UnaryHandlerTest, GivesACallWithoutDeadlineTheLongestOne) {
 
 TEST(UnaryHandlerTest, NeverRunsPastTheClientsDeadline) {
   absl::Time seen;
-  TestServer server({}, [&](auto&, auto&, absl::Time deadline) {
-    seen = deadline;
+  TestServer server({}, [&](auto&, auto&, const CallContext& call) {
+    seen = call.deadline();
     return absl::OkStatus();
   });
   const absl::Time deadline = absl::Now() + absl::Seconds(100);
@@ -228,7 +336,7 @@ TEST(UnaryHandlerTest, NeverRunsPastTheClientsDeadline) {
 TEST(UnaryHandlerTest, SurvivesExceptions) {
   TestServer server(
       {},
-      [](const v1::RenewLeaseRequest& request, auto&, auto) -> absl::Status {
+      [](const v1::RenewLeaseRequest& request, auto&, auto&) -> absl::Status {
         if (request.incarnation() == 0) throw std::bad_alloc();
         throw std::runtime_error("from below");
       });
@@ -242,7 +350,7 @@ TEST(UnaryHandlerTest, SurvivesExceptions) {
 
 TEST(UnaryHandlerTest, TakesNoCallsAfterStopAdmitting) {
   Gate gate;
-  TestServer server({}, [&](auto&, auto&, auto) { return gate.Pass(); });
+  TestServer server({}, [&](auto&, auto&, auto&) { return gate.Pass(); });
   AsyncCall running(server);
   gate.AwaitArrival();
   server.handler.StopAdmitting();
@@ -261,7 +369,8 @@ TEST(DrainTest, CancelsWhatACallWaitsForWhenTheGraceIsOver) {
   std::promise<void> inner_runs;
   auto inner = std::make_shared<grpc::ClientContext>();
   std::promise<absl::Status> inner_ended;
-  TestServer server({}, [&](const v1::RenewLeaseRequest& request, auto&, auto) {
+  TestServer server({}, [&](const v1::RenewLeaseRequest& request, auto&,
+                            auto&) {
     if (request.incarnation() == 1) {
       inner_runs.set_value();
       return inner_ended.get_future().get();

@@ -31,13 +31,10 @@ absl::StatusOr<ParameterRange> DecodeRange(const v1::ParameterRange& message,
   return range;
 }
 
-MicrobatchKey DecodeKey(const v1::MicrobatchKey& message) {
-  return MicrobatchKey{message.step(), message.microbatch()};
-}
-
 void EncodeKey(const MicrobatchKey& key, v1::MicrobatchKey& message) {
   message.set_step(key.step);
   message.set_microbatch(key.microbatch);
+  message.set_attempt(key.attempt);
 }
 
 absl::Status CheckRoutes(const v1::ExpertForwardRequest& message) {
@@ -146,13 +143,27 @@ v1::ImportExpertsRequest Encode(const ImportExpertsRequest& request) {
   return message;
 }
 
+MicrobatchKey Decode(const v1::MicrobatchKey& message) {
+  return {.step = message.step(),
+          .microbatch = message.microbatch(),
+          .attempt = message.attempt()};
+}
+
+v1::DropMicrobatchRequest EncodeDropMicrobatch(const std::string& layer,
+                                               const MicrobatchKey& key) {
+  v1::DropMicrobatchRequest message;
+  message.set_layer(layer);
+  EncodeKey(key, *message.mutable_key());
+  return message;
+}
+
 absl::StatusOr<ExpertForwardRequest> Decode(
     const v1::ExpertForwardRequest& message, std::optional<Tensor> x) {
   SWITCHYARD_RETURN_IF_ERROR(CheckRoutes(message));
   ExpertForwardRequest request;
   request.layer = message.layer();
   request.generation = message.generation();
-  if (message.has_keep()) request.keep = DecodeKey(message.keep());
+  if (message.has_keep()) request.keep = Decode(message.keep());
   request.exact_combine = message.exact_combine();
   request.route_tokens = ToVector(message.route_tokens());
   request.route_experts = ToVector(message.route_experts());
@@ -210,7 +221,7 @@ absl::StatusOr<ExpertBackwardRequest> Decode(
   ExpertBackwardRequest request;
   request.layer = message.layer();
   request.generation = message.generation();
-  request.key = DecodeKey(message.key());
+  request.key = Decode(message.key());
   SWITCHYARD_ASSIGN_OR_RETURN(
       request.grad_y,
       TakenOrDecoded(std::move(grad_y), message.grad_y(), "grad_y"));

@@ -35,6 +35,10 @@ absl::StatusOr<ImportExpertsRequest> Decode(
     const v1::ImportExpertsRequest& message);
 v1::ImportExpertsRequest Encode(const ImportExpertsRequest& request);
 
+MicrobatchKey Decode(const v1::MicrobatchKey& message);
+v1::DropMicrobatchRequest EncodeDropMicrobatch(const std::string& layer,
+                                               const MicrobatchKey& key);
+
 absl::StatusOr<ExpertForwardRequest> Decode(
     const v1::ExpertForwardRequest& message,
     std::optional<Tensor> x = std::nullopt);

@@ -65,6 +65,16 @@ void SliceReader::Append(size_t num_bytes, std::string& to) {
   }
 }
 
+grpc::ByteBuffer SliceReader::RestAsBuffer() const {
+  std::vector<grpc::Slice> rest;
+  size_t offset = offset_;
+  for (size_t i = slice_idx_; i < slices_.size(); ++i) {
+    rest.push_back(slices_[i].sub(offset, slices_[i].size()));
+    offset = 0;
+  }
+  return grpc::ByteBuffer(rest.data(), rest.size());
+}
+
 void SliceReader::ReadBFloat16(absl::Span<float> values) {
   while (!values.empty()) {
     const absl::Span<const char> bytes = Take(2 * values.size());

@@ -34,6 +34,8 @@ class SliceReader {
   // These need as many bytes as they take to remain.
   void Read(size_t num_bytes, char* to);
   void Append(size_t num_bytes, std::string& to);
+  // All that remains, which stays, in the memory where it is.
+  grpc::ByteBuffer RestAsBuffer() const;
   // Little-endian bfloat16 elements, widened.
   void ReadBFloat16(absl::Span<float> values);
 

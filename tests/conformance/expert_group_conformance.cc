@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <stop_token>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -302,6 +303,30 @@ TEST_P(ExpertGroupConformanceTest, ASpentDeadlineIsAnError) {
     group().Forward(request, absl::Now() - absl::Seconds(1), done);
   });
   EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_P(ExpertGroupConformanceTest, ACancelledCallSaysSo) {
+  ASSERT_OK(Load({0, 2}));
+  std::stop_source source;
+  source.request_stop();
+  const ExpertForwardRequest request = ThreeTokens();
+  const auto result = Call<absl::StatusOr<ExpertForwardResult>>([&](auto done) {
+    group().Forward(request, CallContext(Deadline(), source.get_token()), done);
+  });
+  // UNAVAILABLE would say that the worker is lost.
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_FALSE(Backward({0, 0}).ok()) << "it has kept something";
+}
+
+TEST_P(ExpertGroupConformanceTest, ADroppedMicrobatchHasNoBackward) {
+  ASSERT_OK(Load({0, 2}));
+  ASSERT_OK(Forward(ThreeTokens()));
+  const std::string layer = "moe";
+  EXPECT_OK(Call<absl::Status>([&](auto done) {
+    group().DropMicrobatch(layer, {0, 0}, Deadline(), done);
+  }));
+  EXPECT_THAT(Backward({0, 0}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::_));
 }
 
 // Non-finite numbers travel as they are.
