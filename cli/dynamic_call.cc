@@ -53,7 +53,11 @@ std::vector<const MethodDescriptor*> AllMethods() {
         v1::RenewLeaseRequest::descriptor()->file()->FindServiceByName(
             "Registry")}) {
     for (int i = 0; i < service->method_count(); ++i) {
-      methods.push_back(service->method(i));
+      const MethodDescriptor* const method = service->method(i);
+      // One message in, one out.
+      if (!method->client_streaming() && !method->server_streaming()) {
+        methods.push_back(method);
+      }
     }
   }
   return methods;

@@ -23,7 +23,7 @@ namespace switchyard {
 // By bare name, e.g. "Forward". INVALID_ARGUMENT lists the methods there are.
 absl::StatusOr<const google::protobuf::MethodDescriptor*> FindMethod(
     const std::string& name);
-// Of Gateway and Registry, in the order of the .proto files.
+// Of Gateway and Registry but for streams, in the order of the .proto files.
 std::vector<const google::protobuf::MethodDescriptor*> AllMethods();
 
 struct CallerOptions {

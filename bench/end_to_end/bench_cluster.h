@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "cli/local_cluster.h"
@@ -29,6 +30,9 @@ class BenchCluster {
   ~BenchCluster();
 
   GatewayClient& client() { return *client_; }
+  const std::string& gateway_address() const {
+    return cluster_->gateway_address();
+  }
 
  private:
   BenchCluster() = default;
