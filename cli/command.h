@@ -24,6 +24,7 @@ inline constexpr int kUsage = 2;
 // that the user named. All must outlive the parsing, `app` the action.
 using Action = std::function<int()>;
 
+void AddBenchCommand(CLI::App& app, Action& action);
 void AddCallCommand(CLI::App& app, Action& action);
 void AddLayerCommand(CLI::App& app, Action& action);
 void AddStatusCommand(CLI::App& app, Action& action);

@@ -41,6 +41,7 @@ int Run(std::vector<std::string> arguments,
   AddStatusCommand(app, action);
   AddLayerCommand(app, action);
   AddCallCommand(app, action);
+  AddBenchCommand(app, action);
 
   // CLI11 takes them from the back.
   std::reverse(arguments.begin(), arguments.end());

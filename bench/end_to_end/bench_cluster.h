@@ -33,6 +33,9 @@ class BenchCluster {
   const std::string& gateway_address() const {
     return cluster_->gateway_address();
   }
+  pid_t worker_pid(int idx) const {
+    return cluster_->members()[static_cast<size_t>(idx) + 1].process.pid();
+  }
 
  private:
   BenchCluster() = default;

@@ -1,5 +1,6 @@
 #include "expert_worker/dispatch/route_order.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace switchyard {
@@ -12,6 +13,7 @@ RouteOrder SortRoutesByExpert(absl::Span<const int32_t> route_hosted_idx,
     ++next_row[static_cast<size_t>(idx)];
   }
   RouteOrder order;
+  order.segments.reserve(std::min(next_row.size(), num_routes));
   int64_t first_row = 0;
   for (size_t idx = 0; idx < next_row.size(); ++idx) {
     const int64_t num_rows = next_row[idx];

@@ -35,6 +35,9 @@ std::vector<StageTask> CutIntoTasks(absl::Span<const StageWork> works,
   const int64_t task_cost = std::max(
       kMinTaskCost, TotalCost(works) / (num_threads * kTasksPerThread));
   std::vector<StageTask> tasks;
+  // At most one small one for each piece of work beside those of full cost.
+  tasks.reserve(works.size() +
+                static_cast<size_t>(num_threads * kTasksPerThread));
   for (size_t i = 0; i < works.size(); ++i) {
     const StageWork& work = works[i];
     const int64_t blocks_per_task =

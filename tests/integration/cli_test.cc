@@ -151,6 +151,49 @@ TEST_F(UpTest, LayersAreCreatedCalledAndDeletedFromTheCommandLine) {
                     HasSubstr("deleted layer moe\nThere is no layer.\n")));
 }
 
+TEST_F(UpTest, BenchLosesNothingAndStarvesNobody) {
+  const std::string spec = WriteFile("spec.textproto", kSpec);
+  const std::string json_file = WriteFile("load.json", "");
+  const ProgramResult result = Run(Up(
+      absl::StrCat("set -e; s=\"$SWITCHYARD\"; $s layer create --file ", spec,
+                   " > /dev/null; $s bench --layer moe --tokens 3 --clients 64"
+                   " --outstanding 1 --duration-s 1 --json ",
+                   json_file, " > /dev/null; cat ", json_file,
+                   "; $s bench --layer moe --rate 50,100 --duration-s 0.5")));
+  ASSERT_EQ(result.code, 0) << result.err;
+  const size_t end = result.out.find("\n]\n") + 3;
+  const auto json = nlohmann::json::parse(result.out.substr(0, end));
+  ASSERT_EQ(json.size(), 1);
+  EXPECT_TRUE(json[0]["failed"].empty()) << result.out;
+  EXPECT_EQ(json[0]["answered"], json[0]["due"]);
+  ASSERT_EQ(json[0]["client_answered"].size(), 64);
+  for (const int64_t answered : json[0]["client_answered"]) {
+    EXPECT_GT(answered, 0);
+  }
+  EXPECT_THAT(result.out.substr(end),
+              AllOf(HasSubstr("OFFERED/s"), HasSubstr("\n     50.0 "),
+                    HasSubstr("\n    100.0 ")));
+}
+
+TEST_F(UpTest, BenchSaysWhatItCannotDo) {
+  const auto complaint = [this](const std::vector<std::string>& flags) {
+    std::vector<std::string> argv = {SwitchyardBinary(), "bench"};
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    const ProgramResult result = Run(argv);
+    EXPECT_EQ(result.code, 2);
+    return result.err;
+  };
+  EXPECT_THAT(complaint({"--gateway", "127.0.0.1:1"}),
+              HasSubstr("--layer is required"));
+  EXPECT_THAT(complaint({"--layer", "moe", "--rate", "0"}),
+              HasSubstr("--rate"));
+  EXPECT_THAT(complaint({"--layer", "moe", "--rate", "5", "--sweep"}),
+              HasSubstr("--rate excludes --sweep"));
+  EXPECT_THAT(complaint({"--gateway", "127.0.0.1:1", "--layer", "moe", "--json",
+                         "/no/such/folder/x"}),
+              HasSubstr("cannot write /no/such/folder/x"));
+}
+
 // A gateway and two workers of the test's own.
 class ClusterTest : public ProgramTest {
  protected:
