@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -62,6 +63,16 @@ Tensor Tensor::FromSpan(const Shape& shape, absl::Span<const float> values) {
     std::memcpy(tensor.data(), values.data(), values.size() * sizeof(float));
   }
   return tensor;
+}
+
+Tensor Tensor::Around(const Shape& shape, std::shared_ptr<float[]> data) {
+  return Tensor(shape, Product(shape), std::move(data));
+}
+
+Tensor TensorPlace::Uninitialized(const Shape& shape) const {
+  return data != nullptr && Product(shape) <= capacity
+             ? Tensor::Around(shape, data)
+             : Tensor::Uninitialized(shape);
 }
 
 void Tensor::Reshape(const Shape& shape) { shape_ = shape; }

@@ -40,6 +40,10 @@ class Tensor {
   // `values` must have as many elements as the shape.
   static Tensor FromSpan(const Shape& shape, absl::Span<const float> values);
 
+  // Around memory from elsewhere, of as many elements as the shape has and
+  // aligned to 64 bytes, which `data` keeps. Others may be writing to it.
+  static Tensor Around(const Shape& shape, std::shared_ptr<float[]> data);
+
   Tensor(Tensor&&) = default;
   Tensor& operator=(Tensor&&) = default;
   Tensor(const Tensor&) = delete;
@@ -83,6 +87,16 @@ class Tensor {
   Shape shape_;
   int64_t num_elements_;
   std::shared_ptr<float[]> data_;
+};
+
+// Memory that a caller offers for a tensor of its answer; none by default.
+struct TensorPlace {
+  std::shared_ptr<float[]> data;
+  // Unit: elements.
+  int64_t capacity = 0;
+
+  // There where it fits, in memory of its own otherwise.
+  Tensor Uninitialized(const Shape& shape) const;
 };
 
 // A matrix somebody else owns: [num_rows, num_cols], row-major, contiguous.

@@ -4,6 +4,7 @@
 #define SWITCHYARD_SERVICES_WIRE_CALL_BUFFER_H_
 
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
 
 #include <optional>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "services/wire/expert_codec.h"
 #include "services/wire/layer_call_codec.h"
+#include "services/wire/shared_tensor.h"
 #include "services/wire/tensor_message.h"
 
 namespace switchyard::wire {
@@ -20,12 +22,20 @@ namespace switchyard::wire {
 template <typename Value>
 struct Travel;
 
+// Messages of requests that may offer a place for the answer's large tensor.
+template <typename Message>
+concept OffersPlace = requires(Message message) {
+  message.mutable_answer_memory();
+};
+
 template <>
 struct Travel<ForwardRequest> {
   using Message = v1::ForwardRequest;
   static constexpr int kField = Message::kXFieldNumber;
   static const Tensor* Of(const ForwardRequest& value) { return &value.x; }
   static const v1::Tensor& Of(const Message& message) { return message.x(); }
+  static v1::Tensor* Mutable(Message& message) { return message.mutable_x(); }
+  static const char* FieldName() { return "x"; }
 };
 
 template <>
@@ -34,6 +44,8 @@ struct Travel<ForwardResult> {
   static constexpr int kField = Message::kYFieldNumber;
   static const Tensor* Of(const ForwardResult& value) { return &value.y; }
   static const v1::Tensor& Of(const Message& message) { return message.y(); }
+  static v1::Tensor* Mutable(Message& message) { return message.mutable_y(); }
+  static const char* FieldName() { return "y"; }
 };
 
 template <>
@@ -46,6 +58,10 @@ struct Travel<BackwardRequest> {
   static const v1::Tensor& Of(const Message& message) {
     return message.grad_y();
   }
+  static v1::Tensor* Mutable(Message& message) {
+    return message.mutable_grad_y();
+  }
+  static const char* FieldName() { return "grad_y"; }
 };
 
 template <>
@@ -56,6 +72,10 @@ struct Travel<BackwardResult> {
   static const v1::Tensor& Of(const Message& message) {
     return message.grad_x();
   }
+  static v1::Tensor* Mutable(Message& message) {
+    return message.mutable_grad_x();
+  }
+  static const char* FieldName() { return "grad_x"; }
 };
 
 template <>
@@ -64,6 +84,8 @@ struct Travel<TrainStepRequest> {
   static constexpr int kField = Message::kXFieldNumber;
   static const Tensor* Of(const TrainStepRequest& value) { return &value.x; }
   static const v1::Tensor& Of(const Message& message) { return message.x(); }
+  static v1::Tensor* Mutable(Message& message) { return message.mutable_x(); }
+  static const char* FieldName() { return "x"; }
 };
 
 template <>
@@ -76,6 +98,10 @@ struct Travel<TrainStepResult> {
   static const v1::Tensor& Of(const Message& message) {
     return message.grad_x();
   }
+  static v1::Tensor* Mutable(Message& message) {
+    return message.mutable_grad_x();
+  }
+  static const char* FieldName() { return "grad_x"; }
 };
 
 template <>
@@ -86,6 +112,8 @@ struct Travel<ExpertForwardRequest> {
     return &value.x;
   }
   static const v1::Tensor& Of(const Message& message) { return message.x(); }
+  static v1::Tensor* Mutable(Message& message) { return message.mutable_x(); }
+  static const char* FieldName() { return "x"; }
 };
 
 template <>
@@ -94,6 +122,8 @@ struct Travel<ExpertForwardResult> {
   static constexpr int kField = Message::kYFieldNumber;
   static const Tensor* Of(const ExpertForwardResult& value) { return &value.y; }
   static const v1::Tensor& Of(const Message& message) { return message.y(); }
+  static v1::Tensor* Mutable(Message& message) { return message.mutable_y(); }
+  static const char* FieldName() { return "y"; }
 };
 
 template <>
@@ -106,6 +136,10 @@ struct Travel<ExpertBackwardRequest> {
   static const v1::Tensor& Of(const Message& message) {
     return message.grad_y();
   }
+  static v1::Tensor* Mutable(Message& message) {
+    return message.mutable_grad_y();
+  }
+  static const char* FieldName() { return "grad_y"; }
 };
 
 template <>
@@ -118,6 +152,10 @@ struct Travel<ExpertBackwardResult> {
   static const v1::Tensor& Of(const Message& message) {
     return message.grad_x();
   }
+  static v1::Tensor* Mutable(Message& message) {
+    return message.mutable_grad_x();
+  }
+  static const char* FieldName() { return "grad_x"; }
 };
 
 // The bytes of Encode(value, dtype). The buffer shares the memory of a float32
@@ -128,28 +166,85 @@ grpc::ByteBuffer EncodeBuffer(const Value& value, v1::DType dtype) {
                       Travel<Value>::Of(value), dtype);
 }
 
+// The same with the large tensor, which there must be, at `place`; `offered`
+// may be null.
+template <typename Value>
+grpc::ByteBuffer EncodeShared(const Value& value, const v1::SharedMemory& place,
+                              const v1::SharedMemory* offered = nullptr) {
+  typename Travel<Value>::Message message = EncodeRest(value);
+  *Travel<Value>::Mutable(message) =
+      EncodeSharedTensor(*Travel<Value>::Of(value), place);
+  if constexpr (OffersPlace<typename Travel<Value>::Message>) {
+    if (offered != nullptr) *message.mutable_answer_memory() = *offered;
+  }
+  const grpc::Slice bytes(message.SerializeAsString());
+  return grpc::ByteBuffer(&bytes, 1);
+}
+
 template <typename Value>
 struct Received {
   Value value;
   // Of its large tensor, on the wire.
   v1::DType dtype = v1::DTYPE_UNSPECIFIED;
+  // Of a request: where the caller would have the answer's large tensor.
+  AnswerPlace answer;
 };
 
-// What Decode makes of the message in `bytes`, errors too; INVALID_ARGUMENT for
-// bytes that are none.
+// The bytes of an answer to `request`, in its dtype; the large tensor at the
+// place that came with it, where it fits.
+template <typename Value, typename Request>
+grpc::ByteBuffer EncodeAnswer(const Value& value,
+                              const Received<Request>& request,
+                              v1::DType dtype) {
+  const Tensor* const tensor = Travel<Value>::Of(value);
+  if (dtype == v1::DTYPE_FLOAT32 && tensor != nullptr &&
+      PutInto(request.answer, *tensor)) {
+    return EncodeShared(value, request.answer.message);
+  }
+  return EncodeBuffer(value, dtype);
+}
+
+// What Decode makes of `message`, whose large tensor is `taken` or else in it.
 template <typename Value>
-absl::StatusOr<Received<Value>> DecodeBuffer(const grpc::ByteBuffer& bytes) {
+absl::StatusOr<Received<Value>> DecodeReceived(
+    const typename Travel<Value>::Message& message, std::optional<Tensor> taken,
+    v1::DType dtype, const SharedMemoryView* view) {
+  Received<Value> received;
+  received.dtype = dtype;
+  if constexpr (OffersPlace<typename Travel<Value>::Message>) {
+    if (view != nullptr && message.has_answer_memory()) {
+      SWITCHYARD_ASSIGN_OR_RETURN(
+          received.answer, DecodeAnswerPlace(message.answer_memory(), *view));
+    }
+  }
+  const v1::Tensor& tensor = Travel<Value>::Of(message);
+  if (!taken.has_value() && view != nullptr && tensor.has_shared()) {
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        taken, DecodeSharedTensor(tensor, *view, Travel<Value>::FieldName()));
+  }
+  SWITCHYARD_ASSIGN_OR_RETURN(received.value,
+                              Decode(message, std::move(taken)));
+  return received;
+}
+
+// What Decode makes of the message in `bytes`, errors too; INVALID_ARGUMENT for
+// bytes that are none. `view`: the shared memory that the peer may name; null:
+// none.
+template <typename Value>
+absl::StatusOr<Received<Value>> DecodeBuffer(
+    const grpc::ByteBuffer& bytes, const SharedMemoryView* view = nullptr) {
   typename Travel<Value>::Message message;
   std::optional<TakenTensor> taken = TakeTensor(bytes, Travel<Value>::kField);
   if (taken.has_value() && message.ParseFromString(taken->rest)) {
-    absl::StatusOr<Value> value = Decode(message, std::move(taken->tensor));
-    if (value.ok()) return Received<Value>{*std::move(value), taken->dtype};
+    absl::StatusOr<Received<Value>> received = DecodeReceived<Value>(
+        message, std::move(taken->tensor), taken->dtype, view);
+    if (received.ok()) return received;
   }
   // What was out of the ordinary is judged, and refused, in one place.
   taken.reset();
   SWITCHYARD_RETURN_IF_ERROR(ParseWhole(bytes, message));
-  SWITCHYARD_ASSIGN_OR_RETURN(Value value, Decode(message));
-  return Received<Value>{std::move(value), Travel<Value>::Of(message).dtype()};
+  return DecodeReceived<Value>(message, std::nullopt,
+                               Travel<Value>::Of(message).dtype(), view);
 }
 
 }  // namespace switchyard::wire

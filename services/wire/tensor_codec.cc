@@ -30,16 +30,6 @@ std::string DTypeName(v1::DType dtype) {
   return name.empty() ? absl::StrCat(static_cast<int>(dtype)) : name;
 }
 
-absl::StatusOr<Shape> DecodeShape(
-    const google::protobuf::RepeatedField<int64_t>& shape,
-    absl::string_view field) {
-  if (shape.size() > kMaxDimensions) {
-    return Refuse(field, ".shape", absl::StrCat(shape.size(), " dimensions"),
-                  absl::StrCat("at most ", kMaxDimensions));
-  }
-  return Shape(shape.begin(), shape.end());
-}
-
 absl::Status CheckFloatValues(const v1::Tensor& message, const Shape& shape,
                               int64_t num_elements, absl::string_view field) {
   if (!message.data().empty()) {
@@ -121,8 +111,23 @@ v1::Tensor EncodeBFloat16(absl::Span<const float> values) {
 
 }  // namespace
 
+absl::StatusOr<Shape> DecodeShape(
+    const google::protobuf::RepeatedField<int64_t>& shape,
+    absl::string_view field) {
+  if (shape.size() > kMaxDimensions) {
+    return Refuse(field, ".shape", absl::StrCat(shape.size(), " dimensions"),
+                  absl::StrCat("at most ", kMaxDimensions));
+  }
+  return Shape(shape.begin(), shape.end());
+}
+
 absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& message,
                                     absl::string_view field) {
+  if (message.has_shared()) {
+    return Refuse(field, ".shared", "a place in shared memory",
+                  "elements: it is not a tensor of tokens, or the connection "
+                  "has no shared memory");
+  }
   SWITCHYARD_ASSIGN_OR_RETURN(const Shape shape,
                               DecodeShape(message.shape(), field));
   SWITCHYARD_RETURN_IF_ERROR(CheckTensor(message, shape, field).status());

@@ -23,6 +23,11 @@ namespace switchyard::wire {
 absl::StatusOr<Tensor> DecodeTensor(const v1::Tensor& message,
                                     absl::string_view field);
 
+// INVALID_ARGUMENT for more dimensions than anyone uses.
+absl::StatusOr<Shape> DecodeShape(
+    const google::protobuf::RepeatedField<int64_t>& shape,
+    absl::string_view field);
+
 // `taken` where there is one, the message's tensor otherwise.
 absl::StatusOr<Tensor> TakenOrDecoded(std::optional<Tensor> taken,
                                       const v1::Tensor& message,
