@@ -5,14 +5,19 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "services/rpc/callback_threads.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/status_conversion.h"
+#include "services/shared_memory/memory_link.h"
 #include "services/wire/call_buffer.h"
 #include "services/wire/layer_call_codec.h"
 #include "services/wire/layer_codec.h"
@@ -59,8 +64,14 @@ class GatewayClient::Impl {
     const std::shared_ptr<grpc::Channel> channel =
         MakeChannel(address, options.max_message_bytes);
     gateway_ = v1::Gateway::NewStub(channel);
+    MakeMemoryLink(channel);
     tokens_ = std::make_unique<BytesStub>(channel);
     registry_ = v1::Registry::NewStub(channel);
+  }
+
+  ~Impl() {
+    // gRPC may be reading from the stream still; it lets go of what it needs.
+    if (memory_ != nullptr) memory_->Close(kCloseTimeout);
   }
 
   template <typename Request, typename Response>
@@ -74,18 +85,34 @@ class GatewayClient::Impl {
     return Call<RegistryStub, Request, Response>(*registry_, method, request);
   }
 
-  // A call that carries tokens; `method` is its name.
+  // A call that carries tokens; `method` is its name. `has_answer`: a tensor
+  // comes back that is as large.
   template <typename Result, typename Request>
   absl::StatusOr<Result> CallWithTokens(const char* method,
-                                        const Request& request) {
+                                        const Request& request,
+                                        bool has_answer = true) {
+    const Tensor& tokens = *wire::Travel<Request>::Of(request);
+    std::optional<SharedCall> shared;
+    if (memory_ != nullptr) {
+      shared = memory_->Begin(tokens, has_answer ? tokens.size_bytes() : 0);
+    }
+    const grpc::ByteBuffer message =
+        shared.has_value()
+            ? wire::EncodeShared(request, shared->request_place(),
+                                 shared->offered_place())
+            : wire::EncodeBuffer(request, activation_dtype());
     grpc::ByteBuffer response;
-    SWITCHYARD_RETURN_IF_ERROR(Await([&](grpc::ClientContext& context) {
-      return CallWithBytes(
-          *tokens_, absl::StrCat("/switchyard.v1.Gateway/", method),
-          wire::EncodeBuffer(request, activation_dtype()), context, response);
-    }));
-    SWITCHYARD_ASSIGN_OR_RETURN(wire::Received<Result> received,
-                                Check(wire::DecodeBuffer<Result>(response)));
+    const absl::Status status = Await([&](grpc::ClientContext& context) {
+      return CallWithBytes(*tokens_,
+                           absl::StrCat("/switchyard.v1.Gateway/", method),
+                           message, context, response);
+    });
+    if (shared.has_value()) shared->End(status);
+    SWITCHYARD_RETURN_IF_ERROR(status);
+    SWITCHYARD_ASSIGN_OR_RETURN(
+        wire::Received<Result> received,
+        Check(wire::DecodeBuffer<Result>(
+            response, shared.has_value() ? &*shared : nullptr)));
     return std::move(received.value);
   }
 
@@ -100,7 +127,47 @@ class GatewayClient::Impl {
 
   const std::string& address() const { return address_; }
 
+  Tensor AllocateTensor(const Shape& shape) {
+    return memory_ != nullptr ? memory_->Allocate(shape)
+                              : Tensor::Uninitialized(shape);
+  }
+
+  absl::Status AwaitSharedMemory() {
+    if (memory_ != nullptr) return memory_->AwaitAttached(options_.timeout);
+    return absl::FailedPreconditionError(
+        absl::StrCat("gateway at ", address_,
+                     ": no shared memory, expected a unix socket, float32 "
+                     "activations and shared_memory_bytes > 0"));
+  }
+
+  SharedMemoryUse shared_memory_use() const {
+    if (memory_ == nullptr) return {};
+    return {.num_shared_calls = memory_->num_shared_calls(),
+            .num_inline_calls = memory_->num_inline_calls()};
+  }
+
  private:
+  static constexpr absl::Duration kCloseTimeout = absl::Seconds(5);
+
+  void MakeMemoryLink(const std::shared_ptr<grpc::Channel>& channel) {
+    if (options_.shared_memory_bytes <= 0 || options_.bfloat16_activations ||
+        !absl::StartsWith(address_, "unix:")) {
+      return;
+    }
+    const std::shared_ptr<v1::Gateway::Stub> stub(
+        new v1::Gateway::Stub(channel),
+        &DeleteOffCallbackThreads<v1::Gateway::Stub>);
+    memory_ = std::make_unique<MemoryLink>(
+        MemoryLinkOptions{.peer = absl::StrCat("gateway at ", address_),
+                          .region_bytes = options_.shared_memory_bytes},
+        [stub](grpc::ClientContext* context,
+               const v1::AttachMemoryRequest* request,
+               MemoryLink::Reader* reader) {
+          stub->async()->AttachMemory(context, request, reader);
+        },
+        /*calls=*/nullptr, Clock::Real());
+  }
+
   v1::DType activation_dtype() const {
     return options_.bfloat16_activations ? v1::DTYPE_BFLOAT16
                                          : v1::DTYPE_FLOAT32;
@@ -136,6 +203,8 @@ class GatewayClient::Impl {
   std::unique_ptr<v1::Gateway::StubInterface> gateway_;
   std::unique_ptr<BytesStub> tokens_;
   std::unique_ptr<v1::Registry::StubInterface> registry_;
+  // Null: no memory is shared.
+  std::unique_ptr<MemoryLink> memory_;
 };
 
 GatewayClient::GatewayClient(const std::string& address,
@@ -204,7 +273,8 @@ absl::StatusOr<StepResult> GatewayClient::Step(const StepRequest& request) {
 
 absl::StatusOr<TrainStepResult> GatewayClient::TrainStep(
     const TrainStepRequest& request) {
-  return impl_->CallWithTokens<TrainStepResult>("TrainStep", request);
+  return impl_->CallWithTokens<TrainStepResult>("TrainStep", request,
+                                                request.return_grad_x);
 }
 
 absl::StatusOr<ReadParametersResult> GatewayClient::ReadParameters(
@@ -253,6 +323,18 @@ absl::StatusOr<ImportParametersResult> GatewayClient::ImportParameters(
       const v1::ImportParametersResponse response,
       impl_->Call(&Impl::GatewayStub::ImportParameters, wire::Encode(request)));
   return wire::Decode(response);
+}
+
+Tensor GatewayClient::AllocateTensor(const Shape& shape) {
+  return impl_->AllocateTensor(shape);
+}
+
+absl::Status GatewayClient::AwaitSharedMemory() {
+  return impl_->AwaitSharedMemory();
+}
+
+SharedMemoryUse GatewayClient::shared_memory_use() const {
+  return impl_->shared_memory_use();
 }
 
 absl::StatusOr<PlacementMap> GatewayClient::GetPlacement(

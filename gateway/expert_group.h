@@ -58,6 +58,11 @@ class ExpertGroup {
   virtual void ImportExperts(const ImportExpertsRequest& request,
                              const CallContext& call, Done done) = 0;
 
+  // Memory for the tokens of a request, where the group needs them copied no
+  // further.
+  virtual Tensor AllocateTokens(const Shape& shape) {
+    return Tensor::Uninitialized(shape);
+  }
   // FAILED_PRECONDITION: an expert is not hosted here; RESOURCE_EXHAUSTED: the
   // budget for kept activations, or the queue, is full.
   virtual void Forward(const ExpertForwardRequest& request,

@@ -79,11 +79,12 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Forward(
       context, static_cast<int64_t>(request->Length()), "Forward",
       [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
-            const wire::Received<ExpertForwardRequest> received,
-            wire::DecodeBuffer<ExpertForwardRequest>(*request));
+            wire::Received<ExpertForwardRequest> received,
+            wire::DecodeBuffer<ExpertForwardRequest>(*request, &regions_));
+        received.value.y_place = received.answer.memory;
         SWITCHYARD_ASSIGN_OR_RETURN(const ExpertForwardResult result,
                                     worker_.Forward(received.value, call));
-        *response = wire::EncodeBuffer(result, v1::DTYPE_FLOAT32);
+        *response = wire::EncodeAnswer(result, received, v1::DTYPE_FLOAT32);
         return absl::OkStatus();
       });
 }
@@ -96,10 +97,10 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::Backward(
       [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<ExpertBackwardRequest> received,
-            wire::DecodeBuffer<ExpertBackwardRequest>(*request));
+            wire::DecodeBuffer<ExpertBackwardRequest>(*request, &regions_));
         SWITCHYARD_ASSIGN_OR_RETURN(const ExpertBackwardResult result,
                                     worker_.Backward(received.value, call));
-        *response = wire::EncodeBuffer(result, v1::DTYPE_FLOAT32);
+        *response = wire::EncodeAnswer(result, received, v1::DTYPE_FLOAT32);
         return absl::OkStatus();
       });
 }
@@ -160,6 +161,12 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::GetStatus(
         *response = wire::Encode(worker_.GetStatus());
         return absl::OkStatus();
       });
+}
+
+grpc::ServerWriteReactor<v1::AttachMemoryResponse>*
+ExpertWorkerServiceImpl::AttachMemory(grpc::CallbackServerContext* /*context*/,
+                                      const v1::AttachMemoryRequest* request) {
+  return attach_.Handle(*request);
 }
 
 }  // namespace switchyard

@@ -3,6 +3,8 @@
 
 #include "expert_worker/worker.h"
 #include "services/rpc/unary_handler.h"
+#include "services/shared_memory/attach_handler.h"
+#include "services/shared_memory/attached_regions.h"
 #include "switchyard/v1/worker.grpc.pb.h"
 
 namespace switchyard {
@@ -16,11 +18,16 @@ using ExpertWorkerBase = v1::ExpertWorker::WithRawCallbackMethod_Forward<
 class ExpertWorkerServiceImpl final : public ExpertWorkerBase {
  public:
   // `bulk` runs what carries tensors, `control` the rest, so that a step can be
-  // aborted while forwards fill the queue. All must outlive the server that
-  // this is registered with.
+  // aborted while forwards fill the queue. Tensors may lie in `regions`, which
+  // `attach` fills. All must outlive the server that this is registered with.
   ExpertWorkerServiceImpl(Worker& worker, UnaryHandler& bulk,
-                          UnaryHandler& control)
-      : worker_(worker), bulk_(bulk), control_(control) {}
+                          UnaryHandler& control, AttachedRegions& regions,
+                          AttachHandler& attach)
+      : worker_(worker),
+        bulk_(bulk),
+        control_(control),
+        regions_(regions),
+        attach_(attach) {}
 
   grpc::ServerUnaryReactor* LoadExperts(
       grpc::CallbackServerContext* context,
@@ -67,10 +74,16 @@ class ExpertWorkerServiceImpl final : public ExpertWorkerBase {
                                       const v1::GetStatusRequest* request,
                                       v1::GetStatusResponse* response) override;
 
+  grpc::ServerWriteReactor<v1::AttachMemoryResponse>* AttachMemory(
+      grpc::CallbackServerContext* context,
+      const v1::AttachMemoryRequest* request) override;
+
  private:
   Worker& worker_;
   UnaryHandler& bulk_;
   UnaryHandler& control_;
+  AttachedRegions& regions_;
+  AttachHandler& attach_;
 };
 
 }  // namespace switchyard

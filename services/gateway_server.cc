@@ -1,5 +1,6 @@
 #include "services/gateway_server.h"
 
+#include <prometheus/counter.h>
 #include <prometheus/registry.h>
 
 #include <algorithm>
@@ -18,6 +19,8 @@
 #include "services/rpc/request_metrics.h"
 #include "services/rpc/rpc_server.h"
 #include "services/rpc/unary_handler.h"
+#include "services/shared_memory/attach_handler.h"
+#include "services/shared_memory/attached_regions.h"
 
 namespace switchyard {
 namespace {
@@ -37,6 +40,20 @@ ServerLimits RegistryLimits(ServerLimits limits) {
   return limits;
 }
 
+WorkerMemory MakeWorkerMemory(int64_t region_bytes,
+                              prometheus::Registry& metrics) {
+  prometheus::Family<prometheus::Counter>& calls =
+      prometheus::BuildCounter()
+          .Name("switchyard_worker_tensors_total")
+          .Help(
+              "Tensors of 16 KiB and more sent to workers on this host, by "
+              "way: in shared memory, or in the message for want of room.")
+          .Register(metrics);
+  return {.region_bytes = region_bytes,
+          .shared_calls = &calls.Add({{"way", "shared"}}),
+          .inline_calls = &calls.Add({{"way", "inline"}})};
+}
+
 }  // namespace
 
 // In order of construction: each member uses those above it, and on
@@ -50,9 +67,13 @@ class GatewayServer::Impl {
                          request_metrics_),
         registry_handler_("gateway registry", RegistryLimits(options_.limits),
                           Clock::Real(), request_metrics_),
-        gateway_service_(gateway_, request_handler_, options_.limits),
-        registry_service_(gateway_, registry_handler_,
-                          options_.limits.max_message_bytes, calls_) {}
+        regions_(options_.limits, metrics_),
+        gateway_service_(gateway_, request_handler_, options_.limits, regions_,
+                         attach_),
+        registry_service_(
+            gateway_, registry_handler_, options_.limits.max_message_bytes,
+            calls_,
+            MakeWorkerMemory(options_.worker_shared_memory_bytes, *metrics_)) {}
 
   ~Impl() { Shutdown(absl::ZeroDuration()); }
 
@@ -79,7 +100,7 @@ class GatewayServer::Impl {
     if (server_ == nullptr || is_shut_down_) return;
     is_shut_down_ = true;
     Drain(*server_, {&request_handler_, &registry_handler_}, *calls_, grace,
-          Clock::Real());
+          Clock::Real(), [this] { attach_.EndAll(); });
     expiry_.reset();
   }
 
@@ -96,6 +117,8 @@ class GatewayServer::Impl {
   Gateway gateway_;
   UnaryHandler request_handler_;
   UnaryHandler registry_handler_;
+  AttachedRegions regions_;
+  AttachHandler attach_{regions_};
   GatewayServiceImpl gateway_service_;
   RegistryServiceImpl registry_service_;
   std::unique_ptr<MetricsPage> page_;

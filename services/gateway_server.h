@@ -19,6 +19,9 @@ struct GatewayServerOptions {
   // page.
   std::string metrics_address = "127.0.0.1:0";
   GatewayOptions gateway;
+  // Of the region of shared memory with each worker that registers with a unix
+  // socket; 0: none.
+  int64_t worker_shared_memory_bytes = int64_t{256} << 20;
   ServerLimits limits;
 };
 

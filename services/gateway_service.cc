@@ -15,8 +15,13 @@ namespace switchyard {
 // it would override a method by one of another type. So the handler that it
 // would set is set here.
 GatewayServiceImpl::GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
-                                       const ServerLimits& limits)
-    : gateway_(gateway), handler_(handler) {
+                                       const ServerLimits& limits,
+                                       AttachedRegions& regions,
+                                       AttachHandler& attach)
+    : gateway_(gateway),
+      handler_(handler),
+      regions_(regions),
+      attach_(attach) {
   const auto* const stream = v1::StreamRequest::descriptor()
                                  ->file()
                                  ->FindServiceByName("Gateway")
@@ -89,11 +94,12 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::Forward(
       context, static_cast<int64_t>(request->Length()), "Forward",
       [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
-            const wire::Received<ForwardRequest> received,
-            wire::DecodeBuffer<ForwardRequest>(*request));
+            wire::Received<ForwardRequest> received,
+            wire::DecodeBuffer<ForwardRequest>(*request, &regions_));
+        received.value.y_place = received.answer.memory;
         SWITCHYARD_ASSIGN_OR_RETURN(const ForwardResult result,
                                     gateway_.Forward(received.value, call));
-        *response = wire::EncodeBuffer(result, received.dtype);
+        *response = wire::EncodeAnswer(result, received, received.dtype);
         return absl::OkStatus();
       });
 }
@@ -106,10 +112,10 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::Backward(
       [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<BackwardRequest> received,
-            wire::DecodeBuffer<BackwardRequest>(*request));
+            wire::DecodeBuffer<BackwardRequest>(*request, &regions_));
         SWITCHYARD_ASSIGN_OR_RETURN(const BackwardResult result,
                                     gateway_.Backward(received.value, call));
-        *response = wire::EncodeBuffer(result, received.dtype);
+        *response = wire::EncodeAnswer(result, received, received.dtype);
         return absl::OkStatus();
       });
 }
@@ -136,10 +142,10 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::TrainStep(
       [this, request, response](const CallContext& call) -> absl::Status {
         SWITCHYARD_ASSIGN_OR_RETURN(
             const wire::Received<TrainStepRequest> received,
-            wire::DecodeBuffer<TrainStepRequest>(*request));
+            wire::DecodeBuffer<TrainStepRequest>(*request, &regions_));
         SWITCHYARD_ASSIGN_OR_RETURN(const TrainStepResult result,
                                     gateway_.TrainStep(received.value, call));
-        *response = wire::EncodeBuffer(result, received.dtype);
+        *response = wire::EncodeAnswer(result, received, received.dtype);
         return absl::OkStatus();
       });
 }
@@ -214,6 +220,12 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetLoad(
         *response = wire::Encode(layers);
         return absl::OkStatus();
       });
+}
+
+grpc::ServerWriteReactor<v1::AttachMemoryResponse>*
+GatewayServiceImpl::AttachMemory(grpc::CallbackServerContext* /*context*/,
+                                 const v1::AttachMemoryRequest* request) {
+  return attach_.Handle(*request);
 }
 
 }  // namespace switchyard

@@ -3,6 +3,8 @@
 
 #include "gateway/gateway.h"
 #include "services/rpc/unary_handler.h"
+#include "services/shared_memory/attach_handler.h"
+#include "services/shared_memory/attached_regions.h"
 #include "switchyard/v1/gateway.grpc.pb.h"
 
 namespace switchyard {
@@ -16,10 +18,11 @@ using GatewayBase = v1::Gateway::WithRawCallbackMethod_Forward<
 // The Gateway service: decodes, calls the gateway, encodes. Thread-safe.
 class GatewayServiceImpl final : public GatewayBase {
  public:
-  // All must outlive the server that this is registered with; `limits` are
-  // those of streams.
+  // Tensors may lie in `regions`, which `attach` fills. All must outlive the
+  // server that this is registered with; `limits` are those of streams.
   GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
-                     const ServerLimits& limits);
+                     const ServerLimits& limits, AttachedRegions& regions,
+                     AttachHandler& attach);
 
   grpc::ServerUnaryReactor* CreateLayer(
       grpc::CallbackServerContext* context,
@@ -70,9 +73,15 @@ class GatewayServiceImpl final : public GatewayBase {
                                     const v1::GetLoadRequest* request,
                                     v1::GetLoadResponse* response) override;
 
+  grpc::ServerWriteReactor<v1::AttachMemoryResponse>* AttachMemory(
+      grpc::CallbackServerContext* context,
+      const v1::AttachMemoryRequest* request) override;
+
  private:
   Gateway& gateway_;
   UnaryHandler& handler_;
+  AttachedRegions& regions_;
+  AttachHandler& attach_;
 };
 
 }  // namespace switchyard

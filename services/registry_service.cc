@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
-#include "services/remote_expert_group.h"
 #include "services/rpc/address.h"
 #include "services/wire/status_codec.h"
 
@@ -12,11 +11,13 @@ namespace switchyard {
 RegistryServiceImpl::RegistryServiceImpl(Gateway& gateway,
                                          UnaryHandler& handler,
                                          int64_t max_message_bytes,
-                                         std::shared_ptr<OutboundCalls> calls)
+                                         std::shared_ptr<OutboundCalls> calls,
+                                         const WorkerMemory& memory)
     : gateway_(gateway),
       handler_(handler),
       max_message_bytes_(max_message_bytes),
-      calls_(std::move(calls)) {}
+      calls_(std::move(calls)),
+      memory_(memory) {}
 
 grpc::ServerUnaryReactor* RegistryServiceImpl::RegisterWorker(
     grpc::CallbackServerContext* context,
@@ -38,7 +39,7 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::RegisterWorker(
             gateway_.RegisterWorker(worker,
                                     std::make_shared<RemoteExpertGroup>(
                                         worker.worker_id, worker.address,
-                                        max_message_bytes_, calls_)));
+                                        max_message_bytes_, calls_, memory_)));
         response->set_generation(generation);
         response->set_lease_duration_ms(
             absl::ToInt64Milliseconds(gateway_.lease_duration()));

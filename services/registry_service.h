@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "gateway/gateway.h"
+#include "services/remote_expert_group.h"
 #include "services/rpc/outbound_calls.h"
 #include "services/rpc/unary_handler.h"
 #include "switchyard/v1/registry.grpc.pb.h"
@@ -15,11 +16,12 @@ namespace switchyard {
 // the gateway. Thread-safe.
 class RegistryServiceImpl final : public v1::Registry::CallbackService {
  public:
-  // `calls` tracks the calls that the groups make. Both references must outlive
-  // the server that this is registered with.
+  // `calls` tracks the calls that the groups make, `memory` is theirs. Both
+  // references must outlive the server that this is registered with.
   RegistryServiceImpl(Gateway& gateway, UnaryHandler& handler,
                       int64_t max_message_bytes,
-                      std::shared_ptr<OutboundCalls> calls);
+                      std::shared_ptr<OutboundCalls> calls,
+                      const WorkerMemory& memory = {});
 
   grpc::ServerUnaryReactor* RegisterWorker(
       grpc::CallbackServerContext* context,
@@ -43,6 +45,7 @@ class RegistryServiceImpl final : public v1::Registry::CallbackService {
   UnaryHandler& handler_;
   const int64_t max_message_bytes_;
   const std::shared_ptr<OutboundCalls> calls_;
+  const WorkerMemory memory_;
 };
 
 }  // namespace switchyard

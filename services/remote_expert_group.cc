@@ -6,18 +6,22 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "common/concurrency/thread_pool.h"
+#include "services/rpc/callback_threads.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/exception_boundary.h"
 #include "services/rpc/outbound_calls.h"
 #include "services/rpc/status_conversion.h"
+#include "services/shared_memory/memory_link.h"
 #include "services/wire/call_buffer.h"
 #include "services/wire/expert_codec.h"
 #include "switchyard/v1/worker.grpc.pb.h"
@@ -61,14 +65,18 @@ struct Stubs {
 constexpr char kForwardMethod[] = "/switchyard.v1.ExpertWorker/Forward";
 constexpr char kBackwardMethod[] = "/switchyard.v1.ExpertWorker/Backward";
 
-// gRPC 1.51 ends its callback threads with the last channel or server that uses
-// them, and joins them in the thread that let go of it: in one of themselves,
-// if that was a callback, which aborts the process. Callbacks let go of calls,
-// and of groups with `done`; so channels are destroyed on a thread of our own.
-void DestroyOffCallbackThreads(Stubs* stubs) {
-  static ThreadPool pool({.name = "ended channels"});
-  // Where the queue is full, here: then there are other channels.
-  pool.Schedule([owned = std::unique_ptr<Stubs>(stubs)] {}).IgnoreError();
+constexpr int64_t kFloatBytes = sizeof(float);
+
+// Of the answer's rows.
+int64_t AnswerBytes(const ExpertForwardRequest& request) {
+  const auto num_routes = static_cast<int64_t>(request.route_tokens.size());
+  return request.exact_combine ? num_routes * request.x.cols() * kFloatBytes
+                               : request.x.size_bytes();
+}
+
+// Without exact_combine, which is not known here.
+int64_t AnswerBytes(const ExpertBackwardRequest& request) {
+  return request.grad_y.size_bytes();
 }
 
 // One call; lives until gRPC has answered, whatever becomes of the group.
@@ -123,12 +131,32 @@ absl::StatusOr<Result> CheckResponse(const std::string& worker,
 class RemoteExpertGroup::Impl {
  public:
   Impl(const std::string& worker_id, const std::string& address,
-       int64_t max_message_bytes, std::shared_ptr<OutboundCalls> calls)
+       int64_t max_message_bytes, std::shared_ptr<OutboundCalls> calls,
+       const WorkerMemory& memory)
       : worker_(absl::StrCat("worker ", worker_id, " at ", address)),
         calls_(calls != nullptr ? std::move(calls)
                                 : std::make_shared<OutboundCalls>()),
         stubs_(new Stubs(address, max_message_bytes),
-               &DestroyOffCallbackThreads) {}
+               // Callbacks let go of calls, and of groups with `done`.
+               &DeleteOffCallbackThreads<Stubs>) {
+    if (memory.region_bytes == 0 || !absl::StartsWith(address, "unix:")) return;
+    memory_ = std::make_unique<MemoryLink>(
+        MemoryLinkOptions{.peer = worker_,
+                          .region_bytes = memory.region_bytes,
+                          .shared_calls = memory.shared_calls,
+                          .inline_calls = memory.inline_calls},
+        [stubs = stubs_](grpc::ClientContext* context,
+                         const v1::AttachMemoryRequest* request,
+                         MemoryLink::Reader* reader) {
+          stubs->control->async()->AttachMemory(context, request, reader);
+        },
+        calls_, Clock::Real());
+  }
+
+  Tensor AllocateTokens(const Shape& shape) {
+    return memory_ != nullptr ? memory_->Allocate(shape)
+                              : Tensor::Uninitialized(shape);
+  }
 
   AsyncStub& bulk() { return *stubs_->bulk->async(); }
   AsyncStub& control() { return *stubs_->control->async(); }
@@ -154,7 +182,7 @@ class RemoteExpertGroup::Impl {
             [](const Response& response) -> absl::StatusOr<Result> {
               return wire::Decode(response);
             },
-            std::move(done)));
+            /*shared=*/nullptr, std::move(done)));
   }
 
   // The same for a call that carries tokens.
@@ -162,6 +190,14 @@ class RemoteExpertGroup::Impl {
   void StartWithTokens(const char* method, const Request& request,
                        v1::DType dtype, const CallContext& call,
                        DoneWith<Result> done) {
+    std::shared_ptr<SharedCall> shared;
+    if (memory_ != nullptr) {
+      auto begun = memory_->Begin(*wire::Travel<Request>::Of(request),
+                                  AnswerBytes(request));
+      if (begun.has_value()) {
+        shared = std::make_shared<SharedCall>(*std::move(begun));
+      }
+    }
     StartCall<grpc::ByteBuffer, grpc::ByteBuffer>(
         [this, method](grpc::ClientContext* context,
                        const grpc::ByteBuffer* bytes,
@@ -170,14 +206,19 @@ class RemoteExpertGroup::Impl {
           stubs_->NextTokens().UnaryCall(context, method, {}, bytes, response,
                                          std::move(on_done));
         },
-        wire::EncodeBuffer(request, dtype), call,
+        shared != nullptr ? wire::EncodeShared(request, shared->request_place(),
+                                               shared->offered_place())
+                          : wire::EncodeBuffer(request, dtype),
+        call,
         DecodeAndEnd<Result, grpc::ByteBuffer>(
-            [](const grpc::ByteBuffer& response) -> absl::StatusOr<Result> {
-              SWITCHYARD_ASSIGN_OR_RETURN(wire::Received<Result> received,
-                                          wire::DecodeBuffer<Result>(response));
+            [view = shared.get()](
+                const grpc::ByteBuffer& response) -> absl::StatusOr<Result> {
+              SWITCHYARD_ASSIGN_OR_RETURN(
+                  wire::Received<Result> received,
+                  wire::DecodeBuffer<Result>(response, view));
               return std::move(received.value);
             },
-            std::move(done)));
+            shared, std::move(done)));
   }
 
  private:
@@ -194,13 +235,15 @@ class RemoteExpertGroup::Impl {
     };
   }
 
-  template <typename Result, typename Response>
-  static OnEnd<Response> DecodeAndEnd(
-      absl::StatusOr<Result> (*decode)(const Response&),
-      DoneWith<Result> done) {
-    return [decode, done = std::move(done)](absl::Status status,
-                                            const std::string& worker,
-                                            const Response& response) {
+  // `shared`: the call's places in shared memory, if it has any.
+  template <typename Result, typename Response, typename DecodeFunction>
+  static OnEnd<Response> DecodeAndEnd(DecodeFunction decode,
+                                      std::shared_ptr<SharedCall> shared,
+                                      DoneWith<Result> done) {
+    return [decode, shared = std::move(shared), done = std::move(done)](
+               absl::Status status, const std::string& worker,
+               const Response& response) {
+      if (shared != nullptr) shared->End(status);
       if (!status.ok()) return done(std::move(status));
       absl::StatusOr<Result> result = absl::UnknownError("not decoded");
       status = RunCatching([&] {
@@ -251,14 +294,17 @@ class RemoteExpertGroup::Impl {
   const std::string worker_;
   const std::shared_ptr<OutboundCalls> calls_;
   const std::shared_ptr<Stubs> stubs_;
+  // Null: the worker is on another host, or shall have none.
+  std::unique_ptr<MemoryLink> memory_;
 };
 
 RemoteExpertGroup::RemoteExpertGroup(const std::string& worker_id,
                                      const std::string& address,
                                      int64_t max_message_bytes,
-                                     std::shared_ptr<OutboundCalls> calls)
+                                     std::shared_ptr<OutboundCalls> calls,
+                                     const WorkerMemory& memory)
     : impl_(std::make_unique<Impl>(worker_id, address, max_message_bytes,
-                                   std::move(calls))) {}
+                                   std::move(calls), memory)) {}
 
 RemoteExpertGroup::~RemoteExpertGroup() = default;
 
@@ -299,6 +345,10 @@ void RemoteExpertGroup::ImportExperts(const ImportExpertsRequest& request,
   impl_->Start<v1::ImportExpertsRequest, v1::ImportExpertsResponse>(
       impl_->bulk(), &AsyncStub::ImportExperts, wire::Encode(request), call,
       std::move(done));
+}
+
+Tensor RemoteExpertGroup::AllocateTokens(const Shape& shape) {
+  return impl_->AllocateTokens(shape);
 }
 
 void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,

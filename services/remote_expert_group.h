@@ -10,9 +10,22 @@
 #include "absl/time/time.h"
 #include "gateway/expert_group.h"
 
+namespace prometheus {
+class Counter;
+}
+
 namespace switchyard {
 
 class OutboundCalls;
+
+// Memory that a gateway shares with a worker on its host.
+struct WorkerMemory {
+  // Of the region; 0: none.
+  int64_t region_bytes = 0;
+  // As in MemoryLinkOptions.
+  prometheus::Counter* shared_calls = nullptr;
+  prometheus::Counter* inline_calls = nullptr;
+};
 
 // A worker in another process, by gRPC, on three connections: two, in turn, for
 // what carries tensors, and one for the rest, which must never wait behind
@@ -27,10 +40,12 @@ class OutboundCalls;
 class RemoteExpertGroup final : public ExpertGroup {
  public:
   // Does not connect yet: the first call does. `calls` may be null: then
-  // nothing but its own CallContext ends a call early.
+  // nothing but its own CallContext ends a call early. `memory` is shared if
+  // the address is a unix socket: tokens and answers then stay in it.
   RemoteExpertGroup(const std::string& worker_id, const std::string& address,
                     int64_t max_message_bytes,
-                    std::shared_ptr<OutboundCalls> calls = nullptr);
+                    std::shared_ptr<OutboundCalls> calls = nullptr,
+                    const WorkerMemory& memory = {});
   ~RemoteExpertGroup() override;
 
   void LoadExperts(const LoadExpertsRequest& request, const CallContext& call,
@@ -43,6 +58,7 @@ class RemoteExpertGroup final : public ExpertGroup {
                     Done done) override;
   void ImportExperts(const ImportExpertsRequest& request,
                      const CallContext& call, Done done) override;
+  Tensor AllocateTokens(const Shape& shape) override;
   void Forward(const ExpertForwardRequest& request, const CallContext& call,
                DoneWith<ExpertForwardResult> done) override;
   void Backward(const ExpertBackwardRequest& request, const CallContext& call,

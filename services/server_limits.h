@@ -23,6 +23,11 @@ struct ServerLimits {
   // written, and from how many of their bytes on; the server reads no further.
   int64_t max_stream_requests = 64;
   int64_t max_stream_request_bytes = int64_t{256} << 20;
+  // Regions of memory that callers on this host attach (AttachMemory), and
+  // their bytes, together; RESOURCE_EXHAUSTED beyond. Bytes count as memory of
+  // the callers, and only once they are touched.
+  int64_t max_shared_regions = 64;
+  int64_t max_shared_memory_bytes = int64_t{16} << 30;
   // Deadline of a call whose client set none, and the most that a client gets.
   absl::Duration max_call_duration = absl::Minutes(5);
 };

@@ -17,6 +17,8 @@
 #include "services/rpc/request_metrics.h"
 #include "services/rpc/rpc_server.h"
 #include "services/rpc/unary_handler.h"
+#include "services/shared_memory/attach_handler.h"
+#include "services/shared_memory/attached_regions.h"
 
 namespace switchyard {
 namespace {
@@ -40,7 +42,8 @@ class WorkerServer::Impl {
                       request_metrics_),
         control_handler_("worker control", ControlLimits(options_.limits),
                          Clock::Real(), request_metrics_),
-        service_(worker_, bulk_handler_, control_handler_) {}
+        regions_(options_.limits, metrics_),
+        service_(worker_, bulk_handler_, control_handler_, regions_, attach_) {}
 
   ~Impl() { Shutdown(absl::ZeroDuration()); }
 
@@ -66,7 +69,7 @@ class WorkerServer::Impl {
     server_->StopServing();
     if (lease_keeper_ != nullptr) lease_keeper_->Stop();
     Drain(*server_, {&bulk_handler_, &control_handler_}, no_calls_, grace,
-          Clock::Real());
+          Clock::Real(), [this] { attach_.EndAll(); });
   }
 
   const std::string& address() const { return server_->address(); }
@@ -106,6 +109,8 @@ class WorkerServer::Impl {
   Worker worker_;
   UnaryHandler bulk_handler_;
   UnaryHandler control_handler_;
+  AttachedRegions regions_;
+  AttachHandler attach_{regions_};
   ExpertWorkerServiceImpl service_;
   std::unique_ptr<MetricsPage> page_;
   std::string metrics_address_;

@@ -81,6 +81,8 @@ struct ExpertForwardRequest {
   std::vector<float> route_weights;
   // [tokens, hidden_size].
   Tensor x;
+  // Where y is to be, if it fits.
+  TensorPlace y_place;
 };
 
 struct ExpertForwardResult {

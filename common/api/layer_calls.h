@@ -67,6 +67,8 @@ struct ForwardRequest {
   // [tokens * k] of a client that routed itself; empty: the layer routes.
   std::vector<int32_t> topk_ids;
   std::vector<float> topk_weights;
+  // Where y is to be, if it fits.
+  TensorPlace y_place;
 };
 
 struct ForwardResult {

@@ -22,39 +22,45 @@ void ForEachPiece(int64_t num_rows, ThreadPool& pool,
   });
 }
 
-void SumTokens(const RoutedBatch& batch, const Tensor& rows,
+void SumTokens(const RoutedBatch& batch, const Tensor& rows, RowOrder order,
                RowWeighting weighting, int64_t begin_token, int64_t end_token,
                Tensor& sums) {
   const int64_t hidden_size = rows.cols();
-  const auto first = std::lower_bound(batch.route_tokens.begin(),
-                                      batch.route_tokens.end(), begin_token);
-  for (auto route = static_cast<size_t>(first - batch.route_tokens.begin());
-       route < batch.route_tokens.size(); ++route) {
-    const int64_t token = batch.route_tokens[route];
-    if (token >= end_token) return;
-    const float* row = rows.row(batch.order.route_rows[route]);
-    const float weight = weighting == RowWeighting::kWeighted
-                             ? batch.route_weights[route]
-                             : 1.0f;
+  auto route = static_cast<size_t>(std::lower_bound(batch.route_tokens.begin(),
+                                                    batch.route_tokens.end(),
+                                                    begin_token) -
+                                   batch.route_tokens.begin());
+  for (int64_t token = begin_token; token < end_token; ++token) {
     float* sum = sums.row(token);
-    for (int64_t j = 0; j < hidden_size; ++j) sum[j] += weight * row[j];
+    std::fill_n(sum, hidden_size, 0.0f);
+    for (; route < batch.route_tokens.size() &&
+           batch.route_tokens[route] == token;
+         ++route) {
+      const float* row = rows.row(
+          order == RowOrder::kByToken ? token : batch.order.route_rows[route]);
+      const float weight = weighting == RowWeighting::kWeighted
+                               ? batch.route_weights[route]
+                               : 1.0f;
+      for (int64_t j = 0; j < hidden_size; ++j) sum[j] += weight * row[j];
+    }
   }
 }
 
 }  // namespace
 
-Tensor SumByToken(const RoutedBatch& batch, const Tensor& rows,
-                  RowWeighting weighting, ThreadPool& pool) {
-  Tensor sums = Tensor::Zeros({batch.num_tokens, rows.cols()});
+Tensor SumByToken(const RoutedBatch& batch, const Tensor& rows, RowOrder order,
+                  RowWeighting weighting, const TensorPlace& place,
+                  ThreadPool& pool) {
+  Tensor sums = place.Uninitialized({batch.num_tokens, rows.cols()});
   ForEachPiece(batch.num_tokens, pool, [&](int64_t begin, int64_t end) {
-    SumTokens(batch, rows, weighting, begin, end, sums);
+    SumTokens(batch, rows, order, weighting, begin, end, sums);
   });
   return sums;
 }
 
 Tensor OrderByRoute(const RoutedBatch& batch, const Tensor& rows,
-                    ThreadPool& pool) {
-  Tensor ordered = Tensor::Uninitialized({batch.num_routes(), rows.cols()});
+                    const TensorPlace& place, ThreadPool& pool) {
+  Tensor ordered = place.Uninitialized({batch.num_routes(), rows.cols()});
   const size_t row_bytes = static_cast<size_t>(rows.cols()) * sizeof(float);
   ForEachPiece(batch.num_routes(), pool, [&](int64_t begin, int64_t end) {
     for (int64_t route = begin; route < end; ++route) {

@@ -9,16 +9,22 @@ namespace switchyard {
 
 enum class RowWeighting { kWeighted, kUnweighted };
 
-// [tokens, hidden_size]: for each token the sum of its routes' rows of `rows`
-// [routes, hidden_size], each times its route's weight where asked. In float32,
-// from +0, in the order of the request, product and sum rounded apart; so no
-// bit depends on the threads. Tokens without routes are zero.
-Tensor SumByToken(const RoutedBatch& batch, const Tensor& rows,
-                  RowWeighting weighting, ThreadPool& pool);
+// Whose rows they are: the routes', [routes, hidden_size], sorted by expert; or
+// the tokens', [tokens, hidden_size], the same for all routes of a token.
+enum class RowOrder { kByExpert, kByToken };
 
-// [routes, hidden_size]: `rows` in the order of the request.
+// [tokens, hidden_size]: for each token the sum of its routes' rows, each times
+// its route's weight where asked. In float32, from +0, in the order of the
+// request, product and sum rounded apart; so no bit depends on the threads.
+// Tokens without routes are zero. At `place`, if it fits there.
+Tensor SumByToken(const RoutedBatch& batch, const Tensor& rows, RowOrder order,
+                  RowWeighting weighting, const TensorPlace& place,
+                  ThreadPool& pool);
+
+// [routes, hidden_size]: `rows`, which are by expert, in the order of the
+// request. At `place`, if it fits there.
 Tensor OrderByRoute(const RoutedBatch& batch, const Tensor& rows,
-                    ThreadPool& pool);
+                    const TensorPlace& place, ThreadPool& pool);
 
 }  // namespace switchyard
 

@@ -31,11 +31,15 @@ TEST(CombineTest, SumsWeightedRowsOfEachToken) {
   // Rows: routes 1, 0, 2.
   const RoutedBatch batch = MakeBatch(3, {0, 0, 2}, {5, 1, 6}, {0.5f, 2, -1});
   const Tensor rows = Tensor::FromSpan({3, 2}, {1, 2, 10, 20, 100, 200});
-  EXPECT_THAT(SumByToken(batch, rows, RowWeighting::kWeighted, pool).values(),
+  EXPECT_THAT(SumByToken(batch, rows, RowOrder::kByExpert,
+                         RowWeighting::kWeighted, {}, pool)
+                  .values(),
               ElementsAre(7, 14, 0, 0, -100, -200));
-  EXPECT_THAT(SumByToken(batch, rows, RowWeighting::kUnweighted, pool).values(),
+  EXPECT_THAT(SumByToken(batch, rows, RowOrder::kByExpert,
+                         RowWeighting::kUnweighted, {}, pool)
+                  .values(),
               ElementsAre(11, 22, 0, 0, 100, 200));
-  EXPECT_THAT(OrderByRoute(batch, rows, pool).values(),
+  EXPECT_THAT(OrderByRoute(batch, rows, {}, pool).values(),
               ElementsAre(10, 20, 1, 2, 100, 200));
 }
 
@@ -44,7 +48,9 @@ TEST(CombineTest, AddsInTheOrderOfTheRequest) {
   // 2^24 + 1 - 2^24 is 0 in that order alone; the rows lie in another.
   const RoutedBatch batch = MakeBatch(1, {0, 0, 0}, {2, 1, 0}, {1, 1, 1});
   const Tensor rows = Tensor::FromSpan({3, 1}, {-16777216, 1, 16777216});
-  EXPECT_THAT(SumByToken(batch, rows, RowWeighting::kWeighted, pool).values(),
+  EXPECT_THAT(SumByToken(batch, rows, RowOrder::kByExpert,
+                         RowWeighting::kWeighted, {}, pool)
+                  .values(),
               ElementsAre(0));
 }
 
@@ -52,7 +58,8 @@ TEST(CombineTest, StartsFromPositiveZero) {
   ThreadPool pool({.name = "test", .num_threads = 1});
   const RoutedBatch batch = MakeBatch(1, {0}, {0}, {1});
   const Tensor rows = Tensor::FromSpan({1, 1}, {-0.0f});
-  const Tensor sums = SumByToken(batch, rows, RowWeighting::kWeighted, pool);
+  const Tensor sums = SumByToken(batch, rows, RowOrder::kByExpert,
+                                 RowWeighting::kWeighted, {}, pool);
   EXPECT_FALSE(std::signbit(sums.data()[0]));
 }
 
@@ -73,11 +80,13 @@ TEST(CombineTest, DoesNotDependOnThreads) {
       MakeBatch(kNumTokens, tokens, experts,
                 {weights.values().begin(), weights.values().end()});
   ThreadPool none({.name = "test", .num_threads = 0});
-  const Tensor expected =
-      SumByToken(batch, rows, RowWeighting::kWeighted, none);
+  const Tensor expected = SumByToken(batch, rows, RowOrder::kByExpert,
+                                     RowWeighting::kWeighted, {}, none);
   for (const int num_threads : {1, 2, 4}) {
     ThreadPool pool({.name = "test", .num_threads = num_threads});
-    EXPECT_THAT(SumByToken(batch, rows, RowWeighting::kWeighted, pool).values(),
+    EXPECT_THAT(SumByToken(batch, rows, RowOrder::kByExpert,
+                           RowWeighting::kWeighted, {}, pool)
+                    .values(),
                 ElementsAreArray(expected.values()));
   }
 }

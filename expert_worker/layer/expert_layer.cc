@@ -182,7 +182,7 @@ absl::StatusOr<ExpertForwardResult> ExpertLayer::Forward(
   ExpertForwardResult result;
   const CallWatch watch(call, resources_.clock);
   SWITCHYARD_ASSIGN_OR_RETURN(
-      result.y, RunForward(*store_, compute_, request.x, watch, resources_.pool,
+      result.y, RunForward(*store_, compute_, request, watch, resources_.pool,
                            kept->batch));
   if (request.keep.has_value()) {
     resources_.kept.Put(id_, *request.keep, kept, resources_.clock.Now());

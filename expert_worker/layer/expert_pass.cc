@@ -318,20 +318,28 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch,
 }
 
 absl::StatusOr<Tensor> RunForward(const ExpertStore& store,
-                                  const LayerCompute& compute, const Tensor& x,
+                                  const LayerCompute& compute,
+                                  const ExpertForwardRequest& request,
                                   const CallWatch& watch, ThreadPool& pool,
                                   RoutedBatch& batch) {
   SWITCHYARD_RETURN_IF_ERROR(watch.Check());
-  GatherInputs(x, pool, batch);
+  if (compute.returns_inputs() && !request.keep.has_value() &&
+      !batch.exact_combine) {
+    return SumByToken(batch, request.x, RowOrder::kByToken,
+                      RowWeighting::kWeighted, request.y_place, pool);
+  }
+  GatherInputs(request.x, pool, batch);
   if (!compute.returns_inputs()) {
     RunForwardStages(store, compute, watch, pool, batch);
     SWITCHYARD_RETURN_IF_ERROR(watch.Check());
   }
-  if (batch.exact_combine) return OrderByRoute(batch, batch.outputs, pool);
+  if (batch.exact_combine) {
+    return OrderByRoute(batch, batch.outputs, request.y_place, pool);
+  }
   return SumByToken(
-      batch, batch.outputs,
+      batch, batch.outputs, RowOrder::kByExpert,
       WeighsInputs(batch) ? RowWeighting::kUnweighted : RowWeighting::kWeighted,
-      pool);
+      request.y_place, pool);
 }
 
 absl::StatusOr<ExpertBackwardResult> RunBackward(
@@ -352,10 +360,11 @@ absl::StatusOr<ExpertBackwardResult> RunBackward(
   ExpertBackwardResult result;
   // The weights are in grad_inputs: of grad_outputs where those are weighted,
   // of FinishBackward elsewhere.
-  result.grad_x = batch.exact_combine
-                      ? OrderByRoute(batch, tensors.grad_inputs, pool)
-                      : SumByToken(batch, tensors.grad_inputs,
-                                   RowWeighting::kUnweighted, pool);
+  result.grad_x =
+      batch.exact_combine
+          ? OrderByRoute(batch, tensors.grad_inputs, {}, pool)
+          : SumByToken(batch, tensors.grad_inputs, RowOrder::kByExpert,
+                       RowWeighting::kUnweighted, {}, pool);
   result.route_dots = std::move(tensors.route_dots);
   return result;
 }

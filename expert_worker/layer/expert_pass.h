@@ -40,10 +40,12 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch,
                              const LayerCompute& compute,
                              const ThreadPool& pool);
 
-// Fills the batch's tensors and returns y, as ExpertForwardResult describes it.
+// Fills the batch's tensors, as far as something is to be kept of them or needs
+// them, and returns y, as ExpertForwardResult describes it.
 // Looks at `watch` before each task; once the call is over it skips the rest.
 absl::StatusOr<Tensor> RunForward(const ExpertStore& store,
-                                  const LayerCompute& compute, const Tensor& x,
+                                  const LayerCompute& compute,
+                                  const ExpertForwardRequest& request,
                                   const CallWatch& watch, ThreadPool& pool,
                                   RoutedBatch& batch);
 

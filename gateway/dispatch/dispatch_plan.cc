@@ -77,7 +77,8 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
   return plan;
 }
 
-Tensor GatherRows(const Tensor& batch, const GroupDispatch& group) {
+Tensor GatherRows(const Tensor& batch, const GroupDispatch& group,
+                  absl::FunctionRef<Tensor(const Shape&)> allocate) {
   const auto num_rows = static_cast<int64_t>(group.token_idx.size());
   // They are distinct and in order.
   if (num_rows == batch.rows()) {
@@ -85,7 +86,7 @@ Tensor GatherRows(const Tensor& batch, const GroupDispatch& group) {
     all.Reshape({num_rows, batch.cols()});
     return all;
   }
-  Tensor rows = Tensor::Uninitialized({num_rows, batch.cols()});
+  Tensor rows = allocate({num_rows, batch.cols()});
   const size_t row_bytes = static_cast<size_t>(batch.cols()) * sizeof(float);
   for (size_t i = 0; i < group.token_idx.size(); ++i) {
     std::memcpy(rows.row(static_cast<int64_t>(i)),

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "common/tensor/tensor.h"
 #include "gateway/dispatch/token_routes.h"
@@ -40,8 +41,11 @@ absl::StatusOr<DispatchPlan> PlanDispatch(const TokenRoutes& routes,
                                           const Placement& placement);
 
 // The rows of `batch` that a group gets: [group tokens, cols]. Shares the
-// batch's memory where the group gets all of it.
-Tensor GatherRows(const Tensor& batch, const GroupDispatch& group);
+// batch's memory where the group gets all of it; elsewhere `allocate`, given
+// their shape, makes the memory that they are copied to.
+Tensor GatherRows(
+    const Tensor& batch, const GroupDispatch& group,
+    absl::FunctionRef<Tensor(const Shape&)> allocate = Tensor::Uninitialized);
 
 }  // namespace switchyard
 

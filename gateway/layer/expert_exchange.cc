@@ -75,6 +75,14 @@ ExpertGroup& GroupOf(const ExchangeContext& context,
   return *context.membership.groups[static_cast<size_t>(group.worker_idx)];
 }
 
+// The group's rows of the batch, where it likes to have them.
+Tensor RowsFor(const ExchangeContext& context, const GroupDispatch& group,
+               const Tensor& batch) {
+  return GatherRows(batch, group, [&](const Shape& shape) {
+    return GroupOf(context, group).AllocateTokens(shape);
+  });
+}
+
 }  // namespace
 
 absl::Status ReportIfLost(const ExchangeContext& context, int32_t worker_idx,
@@ -102,7 +110,7 @@ absl::StatusOr<ForwardExchange> ExchangeForward(
                    .route_tokens = group.route_tokens,
                    .route_experts = group.route_experts,
                    .route_weights = group.route_weights,
-                   .x = GatherRows(x, group)};
+                   .x = RowsFor(context, group, x)};
   }
   context.metrics.ObserveStage(Stage::kPlan, plan_stopwatch.ElapsedUs());
 
@@ -146,7 +154,7 @@ absl::StatusOr<BackwardExchange> ExchangeBackward(
     requests[g] = {.layer = context.spec.name,
                    .generation = context.membership.generation,
                    .key = key,
-                   .grad_y = GatherRows(grad_y, plan.groups[g])};
+                   .grad_y = RowsFor(context, plan.groups[g], grad_y)};
   }
   const Stopwatch wait_stopwatch;
   FanOut<absl::StatusOr<ExpertBackwardResult>> fan_out(plan.groups.size());

@@ -20,6 +20,11 @@ std::variant<GatewayFlags, FlagExit> ParseGatewayFlags(
   parser.AddMilliseconds("lease-duration-ms", {100, 3'600'000},
                          "Time after which a silent worker is lost",
                          gateway.lease_duration);
+  parser.AddInteger("worker-shared-memory-bytes",
+                    {0, std::numeric_limits<int64_t>::max()},
+                    "Memory shared with each worker that serves on a unix "
+                    "socket; 0: none, tensors are sent",
+                    flags.server.worker_shared_memory_bytes);
   AddLimitFlags(parser, flags.server.limits);
   parser.AddInteger("max-stream-requests", {1, 100'000},
                     "Requests of one stream in progress; no more are read "

@@ -57,6 +57,12 @@ void AddLimitFlags(FlagParser& parser, ServerLimits& limits) {
                     "Bytes of requests that run or wait, shared fairly between "
                     "clients; further ones are refused",
                     limits.max_pending_request_bytes);
+  parser.AddInteger("max-shared-regions", {0, 1'000'000},
+                    "Regions of shared memory that callers may attach",
+                    limits.max_shared_regions);
+  parser.AddInteger("max-shared-memory-bytes",
+                    {0, std::numeric_limits<int64_t>::max()},
+                    "Their bytes together", limits.max_shared_memory_bytes);
   parser.AddMilliseconds("max-call-duration-ms", {1, 86'400'000},
                          "Most time that any call gets",
                          limits.max_call_duration);

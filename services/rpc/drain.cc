@@ -14,13 +14,15 @@ constexpr absl::Duration kCancelGrace = absl::Seconds(5);
 }  // namespace
 
 void Drain(RpcServer& server, absl::Span<UnaryHandler* const> handlers,
-           OutboundCalls& calls, absl::Duration grace, Clock& clock) {
+           OutboundCalls& calls, absl::Duration grace, Clock& clock,
+           const std::function<void()>& end_streams) {
   const absl::Time until = clock.Now() + grace;
   server.StopServing();
   for (UnaryHandler* handler : handlers) handler->StopAdmitting();
   for (UnaryHandler* handler : handlers) {
     handler->WaitUntilIdle(until - clock.Now());
   }
+  if (end_streams != nullptr) end_streams();
   calls.CancelAll();
   server.Shutdown(
       std::clamp(until - clock.Now(), absl::ZeroDuration(), kStreamGrace));
