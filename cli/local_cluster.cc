@@ -77,6 +77,9 @@ absl::Status LocalCluster::StartAll(absl::Time deadline, EventWaiter& events) {
   for (std::string& flag : CommonFlags(options_.gateway_config)) {
     argv.push_back(std::move(flag));
   }
+  if (!options_.shared_memory) {
+    argv.insert(argv.end(), {"--worker-shared-memory-bytes", "0"});
+  }
   if (options_.unix_sockets) {
     SWITCHYARD_ASSIGN_OR_RETURN(sockets_, SocketFolder::Create());
   }

@@ -23,6 +23,8 @@ struct LocalClusterOptions {
   // Workers serve on unix sockets in a folder of this user's alone; otherwise
   // on ports of loopback.
   bool unix_sockets = true;
+  // Between the gateway and workers on unix sockets.
+  bool shared_memory = true;
   int num_workers = 2;
   int num_compute_threads_per_worker = 1;
   std::string log_level = "warning";

@@ -13,6 +13,7 @@ absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(
   LocalClusterOptions options;
   options.num_workers = bench_options.num_workers;
   options.unix_sockets = bench_options.unix_sockets;
+  options.shared_memory = bench_options.shared_memory;
   if (options.unix_sockets) {
     SWITCHYARD_ASSIGN_OR_RETURN(cluster->sockets_, SocketFolder::Create());
     options.gateway_listen = cluster->sockets_->AddressOf("gateway");
@@ -24,8 +25,10 @@ absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(
   SWITCHYARD_ASSIGN_OR_RETURN(LocalCluster started,
                               LocalCluster::Start(options, *cluster->events_));
   cluster->cluster_ = std::make_unique<LocalCluster>(std::move(started));
-  cluster->client_ =
-      std::make_unique<GatewayClient>(cluster->cluster_->gateway_address());
+  GatewayClientOptions client_options;
+  if (!options.shared_memory) client_options.shared_memory_bytes = 0;
+  cluster->client_ = std::make_unique<GatewayClient>(
+      cluster->cluster_->gateway_address(), client_options);
   return cluster;
 }
 

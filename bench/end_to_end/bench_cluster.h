@@ -21,6 +21,8 @@ class BenchCluster {
     int num_workers = 2;
     // Gateway and workers serve on unix sockets; otherwise on loopback's ports.
     bool unix_sockets = false;
+    // Over those sockets, also with the client.
+    bool shared_memory = false;
   };
   static absl::StatusOr<std::unique_ptr<BenchCluster>> Start(
       const Options& options);

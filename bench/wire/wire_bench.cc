@@ -1,12 +1,14 @@
 // The service with experts that do nothing, gateway and worker as processes on
 // one host, against bare gRPC that carries the same bytes through as many
 // processes: what gate, plan, codec, queues and threads cost.
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,10 +35,12 @@ LayerSpec Layer() {
   return spec;
 }
 
+enum class Transport { kTcp, kUnixSockets, kSharedMemory };
+
 struct Comparison {
   std::string name;
   int64_t num_tokens = 1;
-  bool unix_sockets = false;
+  Transport transport = Transport::kTcp;
   // Absent: told for information.
   std::optional<double> target;
   // Calls at the same time, on one connection.
@@ -61,17 +65,25 @@ absl::Status CallAtOnce(int num_callers,
 
 absl::Status Compare(const Comparison& comparison,
                      const AlternateOptions& options) {
-  SWITCHYARD_ASSIGN_OR_RETURN(const auto echo,
-                              EchoChain::Start(comparison.unix_sockets));
+  const bool unix_sockets = comparison.transport != Transport::kTcp;
+  const bool shared_memory = comparison.transport == Transport::kSharedMemory;
+  SWITCHYARD_ASSIGN_OR_RETURN(const auto echo, EchoChain::Start(unix_sockets));
   SWITCHYARD_ASSIGN_OR_RETURN(
       const auto cluster,
-      BenchCluster::Start(
-          {.num_workers = 1, .unix_sockets = comparison.unix_sockets}));
+      BenchCluster::Start({.num_workers = 1,
+                           .unix_sockets = unix_sockets,
+                           .shared_memory = shared_memory}));
   GatewayClient& client = cluster->client();
   SWITCHYARD_RETURN_IF_ERROR(client.CreateLayer(Layer()).status());
   ForwardRequest request;
   request.layer = Layer().name;
   request.x = BenchTokens(comparison.num_tokens, kHidden);
+  if (shared_memory) {
+    SWITCHYARD_RETURN_IF_ERROR(client.AwaitSharedMemory());
+    Tensor shared = client.AllocateTensor(request.x.shape());
+    std::copy_n(request.x.data(), request.x.num_elements(), shared.data());
+    request.x = std::move(shared);
+  }
   const int64_t num_bytes = request.x.size_bytes();
   const auto all_call = [&](const std::function<absl::Status()>& call) {
     return CallAtOnce(comparison.num_callers, call);
@@ -105,15 +117,19 @@ Benchmark Against(const Comparison& comparison) {
 
 int main(int argc, char** argv) {
   using switchyard::bench::Against;
+  using switchyard::bench::Transport;
   // A token alone may cost half as much again as the calls.
   constexpr double kOneToken = 1 / 1.5;
   return switchyard::bench::RunBenchProgram(
       argc, argv,
-      {Against({"wire/tcp_16mib", 4096, false, 0.8}),
-       Against({"wire/tcp_1mib", 256, false, 0.8}),
-       Against({"wire/tcp_one_token", 1, false, kOneToken}),
-       Against({"wire/unix_16mib", 4096, true, 0.8}),
-       Against({"wire/unix_1mib", 256, true, 0.8}),
-       Against({"wire/unix_one_token", 1, true, kOneToken}),
-       Against({"wire/unix_1mib_4_callers", 256, true, std::nullopt, 4})});
+      {Against({"wire/shm_16mib", 4096, Transport::kSharedMemory, 2}),
+       Against({"wire/shm_1mib", 256, Transport::kSharedMemory, 2}),
+       Against({"wire/tcp_16mib", 4096, Transport::kTcp, 0.8}),
+       Against({"wire/tcp_1mib", 256, Transport::kTcp, 0.8}),
+       Against({"wire/tcp_one_token", 1, Transport::kTcp, kOneToken}),
+       Against({"wire/unix_16mib", 4096, Transport::kUnixSockets, 0.8}),
+       Against({"wire/unix_1mib", 256, Transport::kUnixSockets, 0.8}),
+       Against({"wire/unix_one_token", 1, Transport::kUnixSockets, kOneToken}),
+       Against({"wire/unix_1mib_4_callers", 256, Transport::kUnixSockets,
+                std::nullopt, 4})});
 }
