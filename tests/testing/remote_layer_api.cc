@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 
@@ -22,7 +23,8 @@ int NumWorkersUp(GatewayClient& client) {
 
 class RemoteLayerApi final : public LayerApi {
  public:
-  explicit RemoteLayerApi(int num_workers) : cluster_(num_workers) {}
+  explicit RemoteLayerApi(std::unique_ptr<LoopbackCluster> cluster)
+      : cluster_(std::move(cluster)) {}
 
   absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec) override {
     return client().CreateLayer(spec);
@@ -61,15 +63,16 @@ class RemoteLayerApi final : public LayerApi {
   }
 
  private:
-  GatewayClient& client() { return cluster_.client(); }
-  LoopbackCluster cluster_;
+  GatewayClient& client() { return cluster_->client(); }
+  const std::unique_ptr<LoopbackCluster> cluster_;
 };
 
 }  // namespace
 
 LoopbackCluster::LoopbackCluster(int num_workers,
                                  GatewayServerOptions gateway_options,
-                                 WorkerOptions worker_options) {
+                                 WorkerOptions worker_options,
+                                 GatewayClientOptions client_options) {
   // A metrics page takes seconds to stop, and no test here reads it.
   gateway_options.metrics_address.clear();
   auto gateway = GatewayServer::Start(std::move(gateway_options));
@@ -78,11 +81,16 @@ LoopbackCluster::LoopbackCluster(int num_workers,
     return;
   }
   gateway_ = *std::move(gateway);
-  client_ = std::make_unique<GatewayClient>(gateway_->address());
+  const bool is_unix = absl::StartsWith(gateway_->address(), "unix:");
+  client_ =
+      std::make_unique<GatewayClient>(gateway_->address(), client_options);
   for (int i = 0; i < num_workers; ++i) {
     WorkerServerOptions options;
     options.metrics_address.clear();
     options.gateway_address = gateway_->address();
+    if (is_unix) {
+      options.listen_address = absl::StrCat(gateway_->address(), "-w", i);
+    }
     options.worker = worker_options;
     options.worker.worker_id = absl::StrCat("w", i);
     auto worker = WorkerServer::Start(std::move(options));
@@ -103,7 +111,12 @@ LoopbackCluster::LoopbackCluster(int num_workers,
 }
 
 std::unique_ptr<LayerApi> MakeRemoteLayerApi(int num_workers) {
-  return std::make_unique<RemoteLayerApi>(num_workers);
+  return MakeRemoteLayerApi(std::make_unique<LoopbackCluster>(num_workers));
+}
+
+std::unique_ptr<LayerApi> MakeRemoteLayerApi(
+    std::unique_ptr<LoopbackCluster> cluster) {
+  return std::make_unique<RemoteLayerApi>(std::move(cluster));
 }
 
 }  // namespace switchyard::testing

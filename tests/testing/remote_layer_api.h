@@ -11,13 +11,15 @@
 namespace switchyard::testing {
 
 // A gateway server and worker servers on loopback, with ports chosen by the
-// system, in this process.
+// system, in this process. Where the gateway is to listen on a unix socket,
+// workers do so too, on "<that>-w0" and so on.
 class LoopbackCluster {
  public:
   // Waits until all workers are up; fails the test otherwise.
   explicit LoopbackCluster(int num_workers,
                            GatewayServerOptions gateway_options = {},
-                           WorkerOptions worker_options = {});
+                           WorkerOptions worker_options = {},
+                           GatewayClientOptions client_options = {});
 
   GatewayServer& gateway() { return *gateway_; }
   GatewayClient& client() { return *client_; }
@@ -31,6 +33,8 @@ class LoopbackCluster {
 
 // The public API over a LoopbackCluster.
 std::unique_ptr<LayerApi> MakeRemoteLayerApi(int num_workers);
+std::unique_ptr<LayerApi> MakeRemoteLayerApi(
+    std::unique_ptr<LoopbackCluster> cluster);
 
 }  // namespace switchyard::testing
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/process/socket_folder.h"
 #include "common/base/status_testing.h"
 #include "tests/testing/layer_api.h"
 #include "tests/testing/parameters_testing.h"
@@ -171,6 +172,41 @@ INSTANTIATE_TEST_SUITE_P(
                       EquivalenceCase{"modern", ModernSpec(false)},
                       EquivalenceCase{"modern_on_input", ModernSpec(true)}),
     [](const auto& tested) { return tested.param.name; });
+
+// Tensors of 24 KiB and more, which shared memory takes.
+LayerSpec WideSpec(int32_t k) {
+  LayerSpec spec = NoisySpec(k);
+  spec.hidden_size = 256;
+  spec.capacity.drop_tokens = false;
+  return spec;
+}
+
+TEST(SharedMemoryEquivalenceTest, NoHopThatSharesMemoryChangesABit) {
+  ASSERT_OK_AND_ASSIGN(const auto sockets, SocketFolder::Create());
+  for (const int32_t k : {2, 4}) {
+    const LayerSpec spec = WideSpec(k);
+    const Trace want = Train(*MakeEmbeddedLayerApi(1), spec);
+    for (const int hops : {0, 1, 2, 3}) {
+      GatewayServerOptions gateway = {.listen_address =
+                                          sockets->AddressOf("g")};
+      GatewayClientOptions client;
+      if ((hops & 1) == 0) client.shared_memory_bytes = 0;
+      if ((hops & 2) == 0) gateway.worker_shared_memory_bytes = 0;
+      auto cluster = std::make_unique<LoopbackCluster>(2, gateway,
+                                                       WorkerOptions(), client);
+      GatewayClient& shared = cluster->client();
+      EXPECT_EQ(shared.AwaitSharedMemory().ok(), (hops & 1) != 0);
+      const auto api = MakeRemoteLayerApi(std::move(cluster));
+      const Trace got = Train(*api, spec);
+      const std::string what = absl::StrCat("k ", k, ", hops ", hops);
+      ExpectSameBits(got.numbers, want.numbers, what);
+      ExpectSameBits(got.final_parameters, want.final_parameters, what);
+      EXPECT_EQ(shared.shared_memory_use().num_shared_calls,
+                (hops & 1) != 0 ? 5 * kSteps : 0);
+      EXPECT_EQ(shared.shared_memory_use().num_inline_calls, 0);
+    }
+  }
+}
 
 // Replicas split the batch, so an expert's gradient is summed in another order:
 // docs/numerics.md bounds the difference.
