@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "services/rpc/answered.h"
 #include "services/rpc/callback_threads.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/status_conversion.h"
@@ -102,13 +103,13 @@ class GatewayClient::Impl {
                                  shared->offered_place())
             : wire::EncodeBuffer(request, activation_dtype());
     grpc::ByteBuffer response;
-    const absl::Status status = Await([&](grpc::ClientContext& context) {
-      return CallWithBytes(*tokens_,
-                           absl::StrCat("/switchyard.v1.Gateway/", method),
-                           message, context, response);
-    });
-    if (shared.has_value()) shared->End(status);
-    SWITCHYARD_RETURN_IF_ERROR(status);
+    SWITCHYARD_RETURN_IF_ERROR(Await([&](grpc::ClientContext& context) {
+      grpc::Status status = CallWithBytes(
+          *tokens_, absl::StrCat("/switchyard.v1.Gateway/", method), message,
+          context, response);
+      if (shared.has_value()) shared->End(WasAnswered(status, context));
+      return status;
+    }));
     SWITCHYARD_ASSIGN_OR_RETURN(
         wire::Received<Result> received,
         Check(wire::DecodeBuffer<Result>(

@@ -76,7 +76,7 @@ class GatewayClient {
   // Memory for the tokens or gradients of a request, in memory shared with the
   // gateway where there is room: they are then not copied. A tensor whose call
   // ended with CANCELLED, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE or UNKNOWN
-  // may still be read by the gateway: make a new one for the next call.
+  // may still be read by the gateway: write to a new one for the next call.
   Tensor AllocateTensor(const Shape& shape);
   // Waits until the gateway has attached the shared memory, which the first
   // call with tokens would otherwise start; at most the timeout. An error says

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
+#include "services/rpc/answered.h"
 #include "services/rpc/callback_threads.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/exception_boundary.h"
@@ -182,7 +183,7 @@ class RemoteExpertGroup::Impl {
             [](const Response& response) -> absl::StatusOr<Result> {
               return wire::Decode(response);
             },
-            /*shared=*/nullptr, std::move(done)));
+            std::move(done)));
   }
 
   // The same for a call that carries tokens.
@@ -218,7 +219,8 @@ class RemoteExpertGroup::Impl {
                   wire::DecodeBuffer<Result>(response, view));
               return std::move(received.value);
             },
-            shared, std::move(done)));
+            std::move(done)),
+        shared);
   }
 
  private:
@@ -235,15 +237,12 @@ class RemoteExpertGroup::Impl {
     };
   }
 
-  // `shared`: the call's places in shared memory, if it has any.
   template <typename Result, typename Response, typename DecodeFunction>
   static OnEnd<Response> DecodeAndEnd(DecodeFunction decode,
-                                      std::shared_ptr<SharedCall> shared,
                                       DoneWith<Result> done) {
-    return [decode, shared = std::move(shared), done = std::move(done)](
-               absl::Status status, const std::string& worker,
-               const Response& response) {
-      if (shared != nullptr) shared->End(status);
+    return [decode, done = std::move(done)](absl::Status status,
+                                            const std::string& worker,
+                                            const Response& response) {
       if (!status.ok()) return done(std::move(status));
       absl::StatusOr<Result> result = absl::UnknownError("not decoded");
       status = RunCatching([&] {
@@ -255,10 +254,12 @@ class RemoteExpertGroup::Impl {
     };
   }
 
-  // `start(context, request, response, on_done)` makes the call.
+  // `start(context, request, response, on_done)` makes the call. `shared`: its
+  // places in shared memory, if it has any.
   template <typename Request, typename Response, typename StartFunction>
   void StartCall(StartFunction start, Request request,
-                 const CallContext& caller, OnEnd<Response> done) {
+                 const CallContext& caller, OnEnd<Response> done,
+                 std::shared_ptr<SharedCall> shared = nullptr) {
     auto call = std::make_shared<Call<Request, Response>>();
     call->stubs = stubs_;
     if (caller.IsCancelled()) {
@@ -281,10 +282,15 @@ class RemoteExpertGroup::Impl {
                          });
     start(&call->context, &call->request, &call->response,
           [call, caller, calls = calls_, worker = worker_,
+           shared = std::move(shared),
            done = std::move(done)](const grpc::Status& status) mutable {
+            if (shared != nullptr) {
+              shared->End(WasAnswered(status, call->context));
+            }
             done(FromWorker(worker, status, caller), worker, call->response);
             // What they hold must be gone before the call is.
             done = nullptr;
+            shared.reset();
             std::shared_ptr<grpc::ClientContext> ended(call, &call->context);
             call.reset();
             calls->Remove(std::move(ended));

@@ -1,5 +1,6 @@
 #include "services/rpc/channel.h"
 
+#include <grpc/grpc.h>
 #include <grpc/impl/codegen/grpc_types.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
@@ -15,6 +16,10 @@ namespace switchyard {
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            int64_t max_message_bytes) {
+  // gRPC shuts down with its last channel, and then waits up to 10 s for a
+  // poller of its own if a write had to wait before. So it never does.
+  static const bool kept = (grpc_init(), true);
+  static_cast<void>(kept);
   const int max_bytes = static_cast<int>(
       std::min<int64_t>(max_message_bytes, std::numeric_limits<int>::max()));
   grpc::ChannelArguments arguments;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
+#include "services/rpc/answered.h"
 #include "services/rpc/channel.h"
 #include "services/rpc/exception_boundary.h"
 #include "services/rpc/status_conversion.h"
@@ -32,6 +33,7 @@ class UnaryHandler::Call final : public grpc::ServerUnaryReactor,
 
   void Answer(absl::Status status) {
     handler_.metrics_.ForMethod(method_).Record(status, stopwatch_.ElapsedUs());
+    MarkAnswered(status, context_);
     if (absl::IsInternal(status)) LogError(method_, ": ", status.message());
     Finish(ToGrpcStatus(status));
   }

@@ -15,20 +15,6 @@ v1::SharedMemory PlaceOf(Attachment& attachment, const float* data,
   return place;
 }
 
-// Codes that gRPC answers with itself: the peer may be at work still.
-bool MayGoOn(const absl::Status& status) {
-  switch (status.code()) {
-    case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kUnknown:
-    case absl::StatusCode::kDeadlineExceeded:
-    case absl::StatusCode::kInternal:
-    case absl::StatusCode::kUnavailable:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 SharedCall::SharedCall(std::shared_ptr<Attachment> attachment, Tensor request,
@@ -56,8 +42,8 @@ absl::StatusOr<std::shared_ptr<float[]>> SharedCall::Find(
                    " bytes, expected the place that was offered"));
 }
 
-void SharedCall::End(const absl::Status& status) {
-  if (!MayGoOn(status)) return;
+void SharedCall::End(bool answered) {
+  if (answered) return;
   OwnedRegion& region = attachment_->region();
   region.Abandon(request_.data());
   if (answer_ != nullptr) region.Abandon(answer_.get());

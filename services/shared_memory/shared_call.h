@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/tensor/tensor.h"
 #include "services/shared_memory/attachment.h"
 #include "services/wire/shared_tensor.h"
@@ -32,9 +32,9 @@ class SharedCall final : public wire::SharedMemoryView {
       const v1::SharedMemory& place, int64_t num_bytes,
       absl::string_view field) const override;
 
-  // The call has ended. Where `status` may be our own gRPC's, without a word
-  // from the peer, the places are not used again.
-  void End(const absl::Status& status);
+  // The call has ended; if it was not `answered` (services/rpc/answered.h), the
+  // places are not used again.
+  void End(bool answered);
 
  private:
   std::shared_ptr<Attachment> attachment_;
