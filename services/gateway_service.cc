@@ -18,10 +18,7 @@ GatewayServiceImpl::GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
                                        const ServerLimits& limits,
                                        AttachedRegions& regions,
                                        AttachHandler& attach)
-    : gateway_(gateway),
-      handler_(handler),
-      regions_(regions),
-      attach_(attach) {
+    : gateway_(gateway), handler_(handler), regions_(regions), attach_(attach) {
   const auto* const stream = v1::StreamRequest::descriptor()
                                  ->file()
                                  ->FindServiceByName("Gateway")

@@ -21,6 +21,7 @@ class UnaryHandler::Call final : public grpc::ServerUnaryReactor,
        absl::string_view method, int64_t request_bytes, Work work)
       : Request(ClientOf(context), request_bytes),
         handler_(handler),
+        context_(context),
         method_(method),
         deadline_(handler.DeadlineOf(absl::FromChrono(context.deadline()))),
         work_(std::move(work)) {
@@ -67,6 +68,7 @@ class UnaryHandler::Call final : public grpc::ServerUnaryReactor,
   }
 
   UnaryHandler& handler_;
+  grpc::CallbackServerContext& context_;
   const absl::string_view method_;
   const absl::Time deadline_;
   const Stopwatch stopwatch_;
