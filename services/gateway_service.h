@@ -18,8 +18,8 @@ using GatewayBase = v1::Gateway::WithRawCallbackMethod_Forward<
 // The Gateway service: decodes, calls the gateway, encodes. Thread-safe.
 class GatewayServiceImpl final : public GatewayBase {
  public:
-  // Tensors may lie in `regions`, which `attach` fills. All must outlive the
-  // server that this is registered with; `limits` are those of streams.
+  // `limits` are those of streams; tensors may lie in `regions`, which `attach`
+  // fills. All must outlive the server that this is registered with.
   GatewayServiceImpl(Gateway& gateway, UnaryHandler& handler,
                      const ServerLimits& limits, AttachedRegions& regions,
                      AttachHandler& attach);

@@ -41,8 +41,8 @@ int64_t BackwardWorkingBytes(const RoutedBatch& batch,
                              const ThreadPool& pool);
 
 // Fills the batch's tensors, as far as something is to be kept of them or needs
-// them, and returns y, as ExpertForwardResult describes it.
-// Looks at `watch` before each task; once the call is over it skips the rest.
+// them, and returns y, as ExpertForwardResult describes it. Looks at `watch`
+// before each task; once the call is over it skips the rest.
 absl::StatusOr<Tensor> RunForward(const ExpertStore& store,
                                   const LayerCompute& compute,
                                   const ExpertForwardRequest& request,
