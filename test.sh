@@ -6,7 +6,7 @@
 #   asan     AddressSanitizer and UndefinedBehaviorSanitizer, unit and
 #            integration tests
 #   tsan     ThreadSanitizer, all tests that run without gRPC
-#   fuzz     each fuzz target for SWITCHYARD_FUZZ_SECONDS (default 60)
+#   fuzz     each fuzz target for SWITCHYARD_FUZZ_SECONDS (default 30)
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -49,7 +49,7 @@ run_stage() {
         mkdir -p "build/corpus/$(basename "$target")"
         "$target" "build/corpus/$(basename "$target")" -timeout=10 \
           -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
-          -max_total_time="${SWITCHYARD_FUZZ_SECONDS:-60}"
+          -max_total_time="${SWITCHYARD_FUZZ_SECONDS:-30}"
       done
       ;;
   esac
