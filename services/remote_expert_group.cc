@@ -39,6 +39,14 @@ using BytesStub =
 // A connection is read and written by one thread at a time.
 constexpr int kNumBulkChannels = 2;
 
+struct BulkConnection {
+  explicit BulkConnection(const std::shared_ptr<grpc::Channel>& channel)
+      : stub(channel) {}
+
+  BytesStub stub;
+  std::atomic<int64_t> num_calls = 0;
+};
+
 struct Stubs {
   explicit Stubs(const std::string& address, int64_t max_message_bytes)
       : control(v1::ExpertWorker::NewStub(
@@ -46,18 +54,21 @@ struct Stubs {
     for (int i = 0; i < kNumBulkChannels; ++i) {
       const auto channel = MakeChannel(address, max_message_bytes);
       if (i == 0) bulk = v1::ExpertWorker::NewStub(channel);
-      tokens.push_back(std::make_unique<BytesStub>(channel));
+      tokens.push_back(std::make_unique<BulkConnection>(channel));
     }
   }
 
-  // The bulk connections in turn.
-  BytesStub& NextTokens() {
-    return *tokens[next_tokens.fetch_add(1, std::memory_order_relaxed) %
-                   tokens.size()];
+  // With the fewest calls on it: calls that come one by one all take the first,
+  // which is the faster for being warm.
+  BulkConnection& LeastBusy() {
+    BulkConnection* least = tokens.front().get();
+    for (const auto& connection : tokens) {
+      if (connection->num_calls < least->num_calls) least = connection.get();
+    }
+    return *least;
   }
 
-  std::vector<std::unique_ptr<BytesStub>> tokens;
-  std::atomic<size_t> next_tokens = 0;
+  std::vector<std::unique_ptr<BulkConnection>> tokens;
   // The first of them, for parameters.
   std::unique_ptr<v1::ExpertWorker::Stub> bulk;
   const std::unique_ptr<v1::ExpertWorker::Stub> control;
@@ -204,8 +215,14 @@ class RemoteExpertGroup::Impl {
                        const grpc::ByteBuffer* bytes,
                        grpc::ByteBuffer* response,
                        std::function<void(grpc::Status)> on_done) {
-          stubs_->NextTokens().UnaryCall(context, method, {}, bytes, response,
-                                         std::move(on_done));
+          BulkConnection& connection = stubs_->LeastBusy();
+          ++connection.num_calls;
+          connection.stub.UnaryCall(context, method, {}, bytes, response,
+                                    [&connection, on_done = std::move(on_done)](
+                                        const grpc::Status& status) {
+                                      --connection.num_calls;
+                                      on_done(status);
+                                    });
         },
         shared != nullptr ? wire::EncodeShared(request, shared->request_place(),
                                                shared->offered_place())

@@ -27,7 +27,7 @@ struct WorkerMemory {
   prometheus::Counter* inline_calls = nullptr;
 };
 
-// A worker in another process, by gRPC, on three connections: two, in turn, for
+// A worker in another process, by gRPC, on three connections: two for
 // what carries tensors, and one for the rest, which must never wait behind
 // them.
 //
