@@ -40,21 +40,23 @@ std::string ClientSpread(const LoadResult& result) {
 // Where so many started late that the latencies are the generator's own.
 std::string LateLine(const OfferedLoad& load) {
   const LoadResult& result = load.result;
-  if (load.rate_per_s == 0 || result.started_late * 100 <= result.due) {
+  if (load.rate_per_s == 0 ||
+      (result.started_late + result.never_started) * 100 <= result.due) {
     return "";
   }
   return absl::StrCat(
-      "at ", Rate(load.rate_per_s), "/s: ", GroupDigits(result.started_late),
-      " of ", Counted(result.due, "request"),
-      " started late, all callers being busy: the latency has that wait in it; "
-      "more --outstanding offers the load anyway\n");
+      "at ", Rate(load.rate_per_s), "/s: of ", Counted(result.due, "request"),
+      " ", GroupDigits(result.started_late), " started late and ",
+      GroupDigits(result.never_started),
+      " not before the time was over, all callers being busy; the latency has "
+      "that wait in it. More --outstanding offers the load anyway\n");
 }
 
 }  // namespace
 
 bool IsSaturated(const OfferedLoad& load) {
-  return load.result.NumFailed() > 0 ||
-         load.result.AnsweredPerSecond() < 0.95 * load.rate_per_s;
+  return load.result.NumFailed() > 0 || load.result.never_started > 0 ||
+         load.result.AnsweredPerSecond() < 0.95 * load.result.DuePerSecond();
 }
 
 std::string FormatLoads(const std::vector<OfferedLoad>& loads) {
@@ -110,6 +112,7 @@ nlohmann::json LoadsToJson(const std::vector<OfferedLoad>& loads) {
          {"answered", result.answered},
          {"failed", failed},
          {"started_late", result.started_late},
+         {"never_started", result.never_started},
          {"p50_us", result.latency.QuantileUs(kMedian)},
          {"p99_us", result.latency.QuantileUs(kP99)},
          {"p999_us", result.latency.QuantileUs(kP999)},

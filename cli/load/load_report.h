@@ -21,12 +21,13 @@ struct OfferedLoad {
 std::string FormatLoads(const std::vector<OfferedLoad>& loads);
 
 // An array of objects: offered_per_s (null in the closed loop),
-// answered_per_s, due, answered, failed {CODE: count}, started_late, p50_us,
-// p99_us, p999_us, max_us, fairness, client_answered [clients].
+// answered_per_s, due, answered, failed {CODE: count}, started_late,
+// never_started, p50_us, p99_us, p999_us, max_us, fairness, client_answered
+// [clients].
 nlohmann::json LoadsToJson(const std::vector<OfferedLoad>& loads);
 
-// Whether the gateway answers less than it is offered: under 95 %, or some not
-// at all.
+// Whether the gateway answers less than it is offered: under 95 % of it, or
+// some requests fail or could not even be started.
 bool IsSaturated(const OfferedLoad& load);
 
 }  // namespace switchyard

@@ -43,15 +43,13 @@ class LoadClient {
     request.layer = options_.layer;
     request.x = options_.x.Share();
     while (true) {
-      SteadyTime due = SteadyClock::now();
-      if (options_.rate_per_s > 0) {
-        if (!TakeDue(start, due)) return;
-        std::this_thread::sleep_until(due);
-      } else if (due >= end) {
+      const SteadyTime free = SteadyClock::now();
+      SteadyTime due = free;
+      if (free >= end || (options_.rate_per_s > 0 && !TakeDue(start, due))) {
         return;
       }
-      const bool is_late =
-          SteadyClock::now() - due > std::chrono::milliseconds(1);
+      std::this_thread::sleep_until(due);
+      const bool is_late = free - due > std::chrono::milliseconds(1);
       const absl::Status status = client_.Forward(request).status();
       Record(status, MicrosecondsSince(due), is_late);
     }
@@ -62,7 +60,10 @@ class LoadClient {
     MutexLock lock(mutex_);
     result.clients.push_back(load_);
     result.answered += load_.answered;
-    result.due += load_.answered + load_.failed;
+    const auto never_started =
+        static_cast<int64_t>(arrivals_.size() - next_arrival_);
+    result.due += load_.answered + load_.failed + never_started;
+    result.never_started += never_started;
     result.started_late += started_late_;
     result.latency.Merge(latency_);
     for (const auto& [code, count] : failed_) result.failed[code] += count;
@@ -144,6 +145,11 @@ double LoadResult::AnsweredPerSecond() const {
   return seconds > 0 ? static_cast<double>(answered) / seconds : 0;
 }
 
+double LoadResult::DuePerSecond() const {
+  const double seconds = absl::ToDoubleSeconds(duration);
+  return seconds > 0 ? static_cast<double>(due) / seconds : 0;
+}
+
 int64_t LoadResult::NumFailed() const {
   int64_t sum = 0;
   for (const auto& [code, count] : failed) sum += count;
@@ -195,6 +201,7 @@ absl::StatusOr<LoadResult> RunLoad(const LoadOptions& options) {
   }
   for (std::thread& caller : callers) caller.join();
   LoadResult result;
+  result.duration = options.duration;
   result.elapsed = absl::Microseconds(MicrosecondsSince(start));
   for (const auto& client : clients) client->AddTo(result);
   return result;

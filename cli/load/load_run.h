@@ -31,7 +31,8 @@ struct LoadOptions {
   double rate_per_s = 0;
   absl::Duration duration = absl::Seconds(10);
   // Callers of each client, so its most requests at a time. In the open loop a
-  // request that finds all of them busy starts late, and is counted as such.
+  // request that finds all of them busy starts late, or after the duration
+  // never, and is counted as such.
   int max_outstanding_per_client = 4;
   // Of the times at which requests are due.
   uint64_t seed = 1;
@@ -43,12 +44,16 @@ struct ClientLoad {
 };
 
 struct LoadResult {
-  // From the first due time to the last answer.
+  // Of the options.
+  absl::Duration duration;
+  // From the start to the last answer.
   absl::Duration elapsed;
   int64_t due = 0;
   int64_t answered = 0;
   // Started over a millisecond late, for want of a caller.
   int64_t started_late = 0;
+  // Not started at all: no caller was free before the time was over.
+  int64_t never_started = 0;
   std::map<absl::StatusCode, int64_t> failed;
   // One message for each code.
   std::map<absl::StatusCode, std::string> messages;
@@ -59,6 +64,8 @@ struct LoadResult {
   std::vector<ClientLoad> clients;
 
   double AnsweredPerSecond() const;
+  // Due per second: random times give a little more or less than the rate.
+  double DuePerSecond() const;
   int64_t NumFailed() const;
   // Jain's index over the clients' answered requests, 1/n (one has all) to 1
   // (Jain, Chiu and Hawe, 1984); 1 where nothing was answered.
@@ -70,8 +77,9 @@ struct LoadResult {
 std::vector<double> ArrivalTimes(double rate_per_s, absl::Duration duration,
                                  uint64_t seed, int client);
 
-// Returns when every request has been answered or has failed: the clients'
-// timeout bounds that. INVALID_ARGUMENT for options out of range.
+// Returns when every request that was started within the duration has been
+// answered or has failed: the clients' timeout bounds that. INVALID_ARGUMENT
+// for options out of range.
 absl::StatusOr<LoadResult> RunLoad(const LoadOptions& options);
 
 }  // namespace switchyard

@@ -124,6 +124,7 @@ OfferedLoad SomeLoad() {
   OfferedLoad load;
   load.rate_per_s = 10;
   LoadResult& result = load.result;
+  result.duration = absl::Seconds(2);
   result.elapsed = absl::Seconds(2);
   result.due = 21;
   result.answered = 20;
@@ -156,7 +157,8 @@ TEST(LoadReportTest, SaysWhenTheGeneratorItselfFellBehind) {
   OfferedLoad load = SomeLoad();
   EXPECT_THAT(FormatLoads({load}), Not(HasSubstr("started late")));
   load.result.started_late = 2;
-  EXPECT_THAT(FormatLoads({load}), HasSubstr("2 of 21 requests started late"));
+  EXPECT_THAT(FormatLoads({load}),
+              HasSubstr("of 21 requests 2 started late and 0 not"));
 }
 
 TEST(LoadReportTest, JsonHasEveryFigure) {
@@ -173,8 +175,12 @@ TEST(LoadReportTest, SaturationIsWhereAnswersFallBehind) {
   OfferedLoad load = SomeLoad();
   EXPECT_TRUE(IsSaturated(load)) << "one failed";
   load.result.failed.clear();
+  load.result.due = 20;
   EXPECT_FALSE(IsSaturated(load));
-  load.rate_per_s = 11;
+  load.result.elapsed = absl::Seconds(2.3);
+  EXPECT_TRUE(IsSaturated(load)) << "answers were still coming";
+  load.result.elapsed = absl::Seconds(2);
+  load.result.never_started = 1;
   EXPECT_TRUE(IsSaturated(load));
 }
 
