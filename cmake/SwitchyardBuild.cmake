@@ -58,13 +58,13 @@ function(switchyard_cc_library)
   add_library(switchyard::${ARG_NAME} ALIAS ${target})
 endfunction()
 
-# switchyard_cc_test(NAME n SRCS s... DEPS d... LABELS l...) makes the test
-# binary n and registers each of its cases with CTest.
+# switchyard_cc_test(NAME n SRCS s... DEPS d... LABELS l... [ENVIRONMENT v=x])
+# makes the test binary n and registers each of its cases with CTest.
 function(switchyard_cc_test)
   if(NOT SWITCHYARD_BUILD_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "NAME;TIMEOUT_SECONDS" "SRCS;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "NAME;TIMEOUT_SECONDS;ENVIRONMENT" "SRCS;DEPS;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT_SECONDS)
     set(ARG_TIMEOUT_SECONDS 120)
   endif()
@@ -75,7 +75,8 @@ function(switchyard_cc_test)
   string(REPLACE ";" [==[\\\\\\\;]==] labels "${ARG_LABELS}")
   gtest_discover_tests(${ARG_NAME} DISCOVERY_MODE PRE_TEST
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-    PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT_SECONDS})
+    PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT_SECONDS}
+      ENVIRONMENT "${ARG_ENVIRONMENT}")
 endfunction()
 
 # switchyard_cc_bench(NAME n SRCS s... DEPS d...) makes the benchmark program
