@@ -109,6 +109,7 @@ std::vector<std::string> LocalCluster::WorkerArguments(
       name,
       "--num-compute-threads",
       absl::StrCat(options_.num_compute_threads_per_worker)};
+  if (options_.form_group) argv.insert(argv.end(), {"--group", "local"});
   if (!options_.import_root.empty()) {
     argv.insert(argv.end(), {"--import-root", options_.import_root});
   }
@@ -174,13 +175,17 @@ absl::Status LocalCluster::AwaitWorkersUp(absl::Time deadline,
   GatewayClientOptions client_options;
   client_options.timeout = absl::Seconds(2);
   GatewayClient client(gateway_address(), client_options);
+  // A worker alone makes no group.
+  const bool forms_group = options_.form_group && options_.num_workers > 1;
   while (true) {
     int num_up = 0;
     // An error is no reason to give up before the deadline is.
     const absl::StatusOr<WorkerList> list = client.ListWorkers();
     if (list.ok()) {
       for (const WorkerStatus& worker : list->workers) {
-        num_up += worker.state == WorkerState::kUp ? 1 : 0;
+        const bool is_up = worker.state == WorkerState::kUp &&
+                           (!forms_group || worker.group_connected);
+        num_up += is_up ? 1 : 0;
       }
     }
     if (num_up >= options_.num_workers) return absl::OkStatus();

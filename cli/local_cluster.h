@@ -26,6 +26,8 @@ struct LocalClusterOptions {
   // Between the gateway and workers on unix sockets.
   bool shared_memory = true;
   int num_workers = 2;
+  // Workers exchange tokens among themselves, as one group.
+  bool form_group = false;
   int num_compute_threads_per_worker = 1;
   std::string log_level = "warning";
   // Files for --config; empty: none.

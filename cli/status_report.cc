@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -113,19 +114,31 @@ int64_t Sum(const std::vector<int64_t>& values) {
   return std::accumulate(values.begin(), values.end(), int64_t{0});
 }
 
+Cell GroupCell(const WorkerStatus& worker) {
+  if (worker.group.empty() || worker.group_connected) return worker.group;
+  return absl::StrCat(worker.group, ", apart");
+}
+
 std::string FormatWorkers(const WorkerList& list, bool with_colour) {
   if (list.workers.empty()) return "No worker has registered.\n";
-  Table table({{"WORKER"},
-               {"ADDRESS"},
-               {"STATE"},
-               {"RENEWED", Align::kRight},
-               {"METRICS"},
-               {"REASON"}});
+  const bool has_groups =
+      std::any_of(list.workers.begin(), list.workers.end(),
+                  [](const WorkerStatus& w) { return !w.group.empty(); });
+  std::vector<Column> columns = {{"WORKER"},  {"ADDRESS"},
+                                 {"STATE"},   {"RENEWED", Align::kRight},
+                                 {"METRICS"}, {"REASON"}};
+  if (has_groups) columns.insert(columns.begin() + 3, {"GROUP"});
+  Table table(std::move(columns));
   for (const WorkerStatus& worker : list.workers) {
-    table.AddRow({worker.worker_id, worker.address,
-                  Cell(Name(worker.state), ColourOf(worker.state)),
-                  absl::StrCat(Seconds(worker.since_renewal_ms), " ago"),
-                  PageUrl(worker.metrics_address), worker.state_reason});
+    std::vector<Cell> row = {
+        worker.worker_id,
+        worker.address,
+        Cell(Name(worker.state), ColourOf(worker.state)),
+        absl::StrCat(Seconds(worker.since_renewal_ms), " ago"),
+        PageUrl(worker.metrics_address),
+        worker.state_reason};
+    if (has_groups) row.insert(row.begin() + 3, GroupCell(worker));
+    table.AddRow(std::move(row));
   }
   return table.ToString("", with_colour);
 }
@@ -205,7 +218,9 @@ nlohmann::ordered_json WorkerToJson(const WorkerStatus& worker) {
           {"metrics_address", worker.metrics_address},
           {"state", Name(worker.state)},
           {"state_reason", worker.state_reason},
-          {"since_renewal_ms", worker.since_renewal_ms}};
+          {"since_renewal_ms", worker.since_renewal_ms},
+          {"group", worker.group},
+          {"group_connected", worker.group_connected}};
 }
 
 nlohmann::ordered_json LayerToJson(const LayerStatus& layer,

@@ -55,6 +55,20 @@ TEST(StatusReportTest, ShowsWorkersWithStateAndReason) {
           "                               lease ran out\n"));
 }
 
+TEST(StatusReportTest, ShowsGroupsWhereThereAreAny) {
+  ClusterStatus status = TwoWorkersAndALayer();
+  status.workers.workers[0].group = "rack";
+  status.workers.workers[0].group_connected = true;
+  status.workers.workers[1].group = "rack";
+  EXPECT_THAT(FormatStatus(status, {}),
+              HasSubstr("WORKER  ADDRESS         STATE  GROUP          RENEWED"
+                        "  METRICS                        REASON\n"
+                        "w0      127.0.0.1:4001  UP     rack         1.2 s ago"
+                        "  http://127.0.0.1:4002/metrics\n"
+                        "w1      127.0.0.1:4003  LOST   rack, apart  9.0 s ago"
+                        "                                 lease ran out\n"));
+}
+
 TEST(StatusReportTest, ShowsEachExpertsWorkersAndShareOfTheTokens) {
   EXPECT_THAT(
       FormatStatus(TwoWorkersAndALayer(), {}),

@@ -143,6 +143,8 @@ void AddFlags(CLI::App& up, UpFlags& flags) {
       ->type_name("KIND")
       ->capture_default_str()
       ->check(OneOf({"unix", "tcp"}));
+  up.add_flag("--worker-group", cluster.form_group,
+              "Let the workers exchange tokens among themselves");
   up.add_option("--gateway-config", cluster.gateway_config,
                 "--config of the gateway")
       ->type_name("FILE");

@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "embedded/in_process_expert_group.h"
+#include "expert_worker/group/group_member.h"
 #include "expert_worker/worker.h"
 #include "gateway/gateway.h"
 
@@ -20,6 +21,9 @@ struct EmbeddedClusterOptions {
   int num_workers = 1;
   // Workers are named prefix0, prefix1, ...
   std::string worker_id_prefix = "w";
+  // The workers exchange tokens among themselves, as one group. One that breaks
+  // is formed anew by Gateway::FormGroups.
+  bool form_group = false;
   GatewayOptions gateway;
   // `worker_id` is set for each.
   WorkerOptions worker;
@@ -37,6 +41,8 @@ class EmbeddedCluster {
 
   Gateway& gateway() { return *gateway_; }
   Worker& worker(int idx) { return *workers_[static_cast<size_t>(idx)]; }
+  // Of a group only.
+  GroupMember& member(int idx) { return *members_[static_cast<size_t>(idx)]; }
   prometheus::Registry& metrics() { return *metrics_; }
 
  private:
@@ -44,6 +50,8 @@ class EmbeddedCluster {
   std::unique_ptr<prometheus::Registry> metrics_;
   std::vector<std::unique_ptr<prometheus::Registry>> worker_metrics_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  // Empty without a group.
+  std::vector<std::unique_ptr<GroupMember>> members_;
   std::unique_ptr<Gateway> gateway_;
 };
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/concurrency/thread_pool.h"
+#include "expert_worker/group/group_member.h"
 #include "expert_worker/worker.h"
 #include "gateway/expert_group.h"
 
@@ -13,8 +14,9 @@ namespace switchyard {
 // of their own, so that the groups of a batch compute in parallel. Thread-safe.
 class InProcessExpertGroup final : public ExpertGroup {
  public:
-  // `worker` must outlive the group, which joins its threads when it goes.
-  explicit InProcessExpertGroup(Worker& worker);
+  // Both must outlive the group, which joins its threads when it goes.
+  // `member`: null for a worker that takes part in no group.
+  explicit InProcessExpertGroup(Worker& worker, GroupMember* member = nullptr);
 
   void LoadExperts(const LoadExpertsRequest& request, const CallContext& call,
                    Done done) override;
@@ -38,16 +40,31 @@ class InProcessExpertGroup final : public ExpertGroup {
                   const CallContext& call, Done done) override;
   void AbortStep(const StepKey& key, const CallContext& call,
                  Done done) override;
+  void JoinGroup(const JoinGroupRequest& request, const CallContext& call,
+                 DoneWith<JoinGroupResult> done) override;
+  void ConnectGroup(const ConnectGroupRequest& request, const CallContext& call,
+                    Done done) override;
+  void LeaveGroup(uint64_t group_id, const CallContext& call,
+                  Done done) override;
+  void CancelGroupCall(uint64_t group_id, uint64_t sequence,
+                       const CallContext& call, Done done) override;
 
  private:
   // Runs `work` and hands its result to `done`, unless the call is over by its
   // turn or the queue is full.
   template <typename Result, typename Work>
-  void Run(const CallContext& call, std::function<void(Result)> done,
-           Work work);
+  void Run(ThreadPool& threads, const CallContext& call,
+           std::function<void(Result)> done, Work work);
+  // The same with `work(member)`; UNIMPLEMENTED without one.
+  template <typename Result, typename Work>
+  void RunMember(ThreadPool& threads, const CallContext& call,
+                 std::function<void(Result)> done, Work work);
 
   Worker& worker_;
+  GroupMember* const member_;
   ThreadPool threads_;
+  // Calls of groups wait for one another.
+  ThreadPool group_threads_;
 };
 
 }  // namespace switchyard

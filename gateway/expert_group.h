@@ -11,8 +11,8 @@
 
 namespace switchyard {
 
-// The seam between the gateway and the expert workers: a group of workers that
-// share a fast path (today always one worker), addressed as one. Two
+// The seam between the gateway and the expert workers: one worker, which may
+// take part in calls of a group. Two
 // implementations pass one conformance suite
 // (tests/conformance/expert_group_test.cc): remote, by gRPC
 // (services/remote_expert_group.h), and in-process
@@ -86,6 +86,23 @@ class ExpertGroup {
                           const CallContext& call, Done done) = 0;
   virtual void AbortStep(const StepKey& key, const CallContext& call,
                          Done done) = 0;
+
+  // Membership of a group of workers that exchange tokens among themselves
+  // (gateway/group/group_link.h), whose calls are Forward and Backward with
+  // `group` set: those are not cancelled by their CallContext, and their errors
+  // say nothing of whether this worker is lost. UNIMPLEMENTED where the worker
+  // takes part in none.
+  virtual void JoinGroup(const JoinGroupRequest& request,
+                         const CallContext& call,
+                         DoneWith<JoinGroupResult> done) = 0;
+  virtual void ConnectGroup(const ConnectGroupRequest& request,
+                            const CallContext& call, Done done) = 0;
+  // Breaks the group for all its members; OK if this is none.
+  virtual void LeaveGroup(uint64_t group_id, const CallContext& call,
+                          Done done) = 0;
+  // Nobody waits for that call of the group any more.
+  virtual void CancelGroupCall(uint64_t group_id, uint64_t sequence,
+                               const CallContext& call, Done done) = 0;
 };
 
 }  // namespace switchyard

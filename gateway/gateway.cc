@@ -43,6 +43,7 @@ absl::StatusOr<LayerStatus> Gateway::CreateLayer(const LayerSpec& spec,
       .limits = options_.layer_limits,
       .clock = clock_,
       .metrics = metrics_,
+      .groups = group_directory_,
       .awaits_import = awaits_import,
       .report_lost = [this](const std::string& worker_id,
                             const ExpertGroup* group,
@@ -199,9 +200,34 @@ absl::Status Gateway::DeregisterWorker(const std::string& worker_id,
 }
 
 WorkerList Gateway::ListWorkers() const {
-  MutexLock lock(mutex_);
-  return {.workers = leases_.List(clock_.Now()),
-          .generation = leases_.generation()};
+  WorkerList list;
+  absl::btree_map<std::string, std::shared_ptr<ExpertGroup>> groups;
+  {
+    MutexLock lock(mutex_);
+    list = {.workers = leases_.List(clock_.Now()),
+            .generation = leases_.generation()};
+    groups = groups_;
+  }
+  for (WorkerStatus& worker : list.workers) {
+    const auto it = groups.find(worker.worker_id);
+    worker.group_connected =
+        it != groups.end() &&
+        group_directory_.Find(it->second.get()).has_value();
+  }
+  return list;
+}
+
+void Gateway::FormGroups() {
+  GroupDirectory::Groups groups;
+  {
+    MutexLock lock(mutex_);
+    for (const WorkerStatus& worker : leases_.List(clock_.Now())) {
+      const auto it = groups_.find(worker.worker_id);
+      if (worker.group.empty() || it == groups_.end()) continue;
+      groups[worker.group].push_back({worker.worker_id, it->second});
+    }
+  }
+  group_directory_.Form(groups);
 }
 
 void Gateway::ExpireLeases() {

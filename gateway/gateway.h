@@ -17,6 +17,7 @@
 #include "common/base/mutex.h"
 #include "gateway/expert_group.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/group/group_directory.h"
 #include "gateway/layer/moe_layer.h"
 #include "gateway/membership/lease_table.h"
 
@@ -89,6 +90,9 @@ class Gateway {
   WorkerList ListWorkers() const;
   // Takes out workers whose lease has run out. To be called again and again.
   void ExpireLeases();
+  // Lets workers that registered as of one group be called as one. To be called
+  // again and again; blocks for seconds where workers do not answer.
+  void FormGroups() ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::Duration lease_duration() const { return options_.lease_duration; }
 
@@ -107,6 +111,7 @@ class Gateway {
   const GatewayOptions options_;
   Clock& clock_;
   GatewayMetrics metrics_;
+  GroupDirectory group_directory_{clock_, metrics_};
 
   mutable Mutex mutex_;
   LeaseTable leases_ ABSL_GUARDED_BY(mutex_);

@@ -8,6 +8,9 @@ namespace {
 constexpr std::array<const char*, kNumStages> kStageNames = {
     "gate", "plan", "experts", "combine", "gate_backward", "prepare", "commit"};
 
+constexpr std::array<const char*, kNumGroupCallOutcomes> kOutcomeNames = {
+    "done", "failed", "broken"};
+
 }  // namespace
 
 GatewayMetrics::GatewayMetrics(prometheus::Registry& registry)
@@ -51,7 +54,22 @@ GatewayMetrics::GatewayMetrics(prometheus::Registry& registry)
                         .Help("Expert workers whose lease ran out or that "
                               "could not be reached")
                         .Register(registry)
-                        .Add({})) {
+                        .Add({})),
+      groups_connected_(prometheus::BuildGauge()
+                            .Name("switchyard_groups_connected")
+                            .Help("Groups of workers that take calls as one")
+                            .Register(registry)
+                            .Add({})) {
+  auto& group_calls =
+      prometheus::BuildCounter()
+          .Name("switchyard_group_calls_total")
+          .Help(
+              "Exchanges that went through groups of workers, by outcome: "
+              "done, failed, or broken with the group")
+          .Register(registry);
+  for (size_t i = 0; i < kOutcomeNames.size(); ++i) {
+    group_calls_[i] = &group_calls.Add({{"outcome", kOutcomeNames[i]}});
+  }
   auto& stage_family = prometheus::BuildHistogram()
                            .Name("switchyard_stage_seconds")
                            .Help("Time of each part of a call in the gateway")

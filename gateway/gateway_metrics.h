@@ -26,6 +26,14 @@ enum class Stage {
 };
 inline constexpr int kNumStages = 7;
 
+// What became of a call of a group of workers.
+enum class GroupCallOutcome {
+  kDone,
+  kFailed,  // a member failed, and all said so
+  kBroken,  // the group is no more
+};
+inline constexpr int kNumGroupCallOutcomes = 3;
+
 // The series of one layer, looked up once. Borrowed from GatewayMetrics.
 struct LayerMetrics {
   // [num_experts].
@@ -54,6 +62,10 @@ class GatewayMetrics {
   }
   void SetWorkersUp(int num_workers);
   void CountLostWorker() { workers_lost_.Increment(); }
+  void SetGroupsConnected(int num_groups) { groups_connected_.Set(num_groups); }
+  void CountGroupCall(GroupCallOutcome outcome) {
+    group_calls_[static_cast<size_t>(outcome)]->Increment();
+  }
 
  private:
   prometheus::Family<prometheus::Counter>& expert_tokens_;
@@ -65,6 +77,8 @@ class GatewayMetrics {
   prometheus::Histogram& merged_requests_;
   prometheus::Gauge& workers_up_;
   prometheus::Counter& workers_lost_;
+  prometheus::Gauge& groups_connected_;
+  std::array<prometheus::Counter*, kNumGroupCallOutcomes> group_calls_;
 };
 
 }  // namespace switchyard

@@ -2,11 +2,28 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "services/wire/call_buffer.h"
 #include "services/wire/expert_codec.h"
 
 namespace switchyard {
+namespace {
+
+// A call that one member cannot read leaves the others waiting for it:
+// UNAVAILABLE makes the gateway break the group.
+template <typename Request>
+absl::Status CheckGroupCall(
+    const absl::StatusOr<wire::Received<Request>>& received) {
+  if (!received.ok()) {
+    return absl::UnavailableError(absl::StrCat(
+        "call of a group not understood: ", received.status().message()));
+  }
+  if (received->value.group.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError("group: not set, expected a GroupCall");
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::LoadExperts(
     grpc::CallbackServerContext* context, const v1::LoadExpertsRequest* request,
@@ -160,6 +177,96 @@ grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::GetStatus(
       [this, response](const CallContext& /*call*/) -> absl::Status {
         *response = wire::Encode(worker_.GetStatus());
         return absl::OkStatus();
+      });
+}
+
+absl::StatusOr<GroupMember*> ExpertWorkerServiceImpl::Member() const {
+  if (member_ != nullptr) return member_;
+  return absl::UnimplementedError(absl::StrCat(
+      "worker ", worker_.worker_id(), " takes part in no group: see --group"));
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::JoinGroup(
+    grpc::CallbackServerContext* context, const v1::JoinGroupRequest* request,
+    v1::JoinGroupResponse* response) {
+  return control_.Handle(
+      context, *request, "JoinGroup",
+      [this, request, response](const CallContext& /*call*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(GroupMember* const member, Member());
+        SWITCHYARD_ASSIGN_OR_RETURN(const JoinGroupResult result,
+                                    member->Join(wire::Decode(*request)));
+        *response = wire::Encode(result);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::ConnectGroup(
+    grpc::CallbackServerContext* context,
+    const v1::ConnectGroupRequest* request,
+    v1::ConnectGroupResponse* /*response*/) {
+  // It waits for other members, and so it is nothing for the control threads.
+  return group_.Handle(
+      context, *request, "ConnectGroup",
+      [this, request](const CallContext& call) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(GroupMember* const member, Member());
+        return member->Connect(wire::Decode(*request), call);
+      });
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::LeaveGroup(
+    grpc::CallbackServerContext* context, const v1::LeaveGroupRequest* request,
+    v1::LeaveGroupResponse* /*response*/) {
+  return control_.Handle(
+      context, *request, "LeaveGroup",
+      [this, request](const CallContext& /*call*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(GroupMember* const member, Member());
+        return member->Leave(request->group_id());
+      });
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::GroupForward(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return group_.Handle(
+      context, static_cast<int64_t>(request->Length()), "GroupForward",
+      [this, request, response](const CallContext& call) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(GroupMember* const member, Member());
+        auto received =
+            wire::DecodeBuffer<ExpertForwardRequest>(*request, &regions_);
+        SWITCHYARD_RETURN_IF_ERROR(CheckGroupCall(received));
+        SWITCHYARD_ASSIGN_OR_RETURN(const ExpertForwardResult result,
+                                    member->Forward(received->value, call));
+        *response = wire::EncodeAnswer(result, *received, v1::DTYPE_FLOAT32);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::GroupBackward(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+    grpc::ByteBuffer* response) {
+  return group_.Handle(
+      context, static_cast<int64_t>(request->Length()), "GroupBackward",
+      [this, request, response](const CallContext& call) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(GroupMember* const member, Member());
+        auto received =
+            wire::DecodeBuffer<ExpertBackwardRequest>(*request, &regions_);
+        SWITCHYARD_RETURN_IF_ERROR(CheckGroupCall(received));
+        SWITCHYARD_ASSIGN_OR_RETURN(const ExpertBackwardResult result,
+                                    member->Backward(received->value, call));
+        *response = wire::EncodeAnswer(result, *received, v1::DTYPE_FLOAT32);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* ExpertWorkerServiceImpl::CancelGroupCall(
+    grpc::CallbackServerContext* context,
+    const v1::CancelGroupCallRequest* request,
+    v1::CancelGroupCallResponse* /*response*/) {
+  return control_.Handle(
+      context, *request, "CancelGroupCall",
+      [this, request](const CallContext& /*call*/) -> absl::Status {
+        SWITCHYARD_ASSIGN_OR_RETURN(GroupMember* const member, Member());
+        return member->Cancel(request->group_id(), request->sequence());
       });
 }
 

@@ -1,6 +1,7 @@
 #ifndef SWITCHYARD_SERVICES_EXPERT_WORKER_SERVICE_H_
 #define SWITCHYARD_SERVICES_EXPERT_WORKER_SERVICE_H_
 
+#include "expert_worker/group/group_member.h"
 #include "expert_worker/worker.h"
 #include "services/rpc/unary_handler.h"
 #include "services/shared_memory/attach_handler.h"
@@ -12,20 +13,34 @@ namespace switchyard {
 // What carries tokens comes as bytes: see services/wire/call_buffer.h.
 using ExpertWorkerBase = v1::ExpertWorker::WithRawCallbackMethod_Forward<
     v1::ExpertWorker::WithRawCallbackMethod_Backward<
-        v1::ExpertWorker::CallbackService>>;
+        v1::ExpertWorker::WithRawCallbackMethod_GroupForward<
+            v1::ExpertWorker::WithRawCallbackMethod_GroupBackward<
+                v1::ExpertWorker::CallbackService>>>>;
 
 // The ExpertWorker service: decodes, calls the worker, encodes. Thread-safe.
 class ExpertWorkerServiceImpl final : public ExpertWorkerBase {
  public:
-  // `bulk` runs what carries tensors, `control` the rest, so that a step can be
-  // aborted while forwards fill the queue. Tensors may lie in `regions`, which
-  // `attach` fills. All must outlive the server that this is registered with.
-  ExpertWorkerServiceImpl(Worker& worker, UnaryHandler& bulk,
-                          UnaryHandler& control, AttachedRegions& regions,
+  // Threads of their own for different kinds of calls.
+  struct Handlers {
+    // What carries tensors.
+    UnaryHandler& bulk;
+    // Calls of groups, which wait for one another.
+    UnaryHandler& group;
+    // The rest, so that a step can be aborted while forwards fill the queue.
+    UnaryHandler& control;
+  };
+
+  // `member`: null for a worker that takes part in no group. Tensors may lie in
+  // `regions`, which `attach` fills. All must outlive the server that this is
+  // registered with.
+  ExpertWorkerServiceImpl(Worker& worker, GroupMember* member,
+                          const Handlers& handlers, AttachedRegions& regions,
                           AttachHandler& attach)
       : worker_(worker),
-        bulk_(bulk),
-        control_(control),
+        member_(member),
+        bulk_(handlers.bulk),
+        group_(handlers.group),
+        control_(handlers.control),
         regions_(regions),
         attach_(attach) {}
 
@@ -74,13 +89,40 @@ class ExpertWorkerServiceImpl final : public ExpertWorkerBase {
                                       const v1::GetStatusRequest* request,
                                       v1::GetStatusResponse* response) override;
 
+  grpc::ServerUnaryReactor* JoinGroup(grpc::CallbackServerContext* context,
+                                      const v1::JoinGroupRequest* request,
+                                      v1::JoinGroupResponse* response) override;
+  grpc::ServerUnaryReactor* ConnectGroup(
+      grpc::CallbackServerContext* context,
+      const v1::ConnectGroupRequest* request,
+      v1::ConnectGroupResponse* response) override;
+  grpc::ServerUnaryReactor* LeaveGroup(
+      grpc::CallbackServerContext* context,
+      const v1::LeaveGroupRequest* request,
+      v1::LeaveGroupResponse* response) override;
+  grpc::ServerUnaryReactor* GroupForward(grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GroupBackward(grpc::CallbackServerContext* context,
+                                          const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* CancelGroupCall(
+      grpc::CallbackServerContext* context,
+      const v1::CancelGroupCallRequest* request,
+      v1::CancelGroupCallResponse* response) override;
+
   grpc::ServerWriteReactor<v1::AttachMemoryResponse>* AttachMemory(
       grpc::CallbackServerContext* context,
       const v1::AttachMemoryRequest* request) override;
 
  private:
+  // UNIMPLEMENTED for a worker without a group.
+  absl::StatusOr<GroupMember*> Member() const;
+
   Worker& worker_;
+  GroupMember* const member_;
   UnaryHandler& bulk_;
+  UnaryHandler& group_;
   UnaryHandler& control_;
   AttachedRegions& regions_;
   AttachHandler& attach_;

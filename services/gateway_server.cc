@@ -31,6 +31,9 @@ absl::Duration ExpiryInterval(absl::Duration lease_duration) {
                     absl::Milliseconds(250));
 }
 
+// A group is formed, or found broken, this late at most.
+constexpr absl::Duration kGroupingInterval = absl::Milliseconds(100);
+
 // The registry has threads of its own: leases must be renewed however many
 // forwards wait.
 ServerLimits RegistryLimits(ServerLimits limits) {
@@ -92,6 +95,8 @@ class GatewayServer::Impl {
     expiry_ = std::make_unique<PeriodicTask>(
         ExpiryInterval(options_.gateway.lease_duration),
         [this] { gateway_.ExpireLeases(); });
+    grouping_ = std::make_unique<PeriodicTask>(
+        kGroupingInterval, [this] { gateway_.FormGroups(); });
     return absl::OkStatus();
   }
 
@@ -102,6 +107,7 @@ class GatewayServer::Impl {
     Drain(*server_, {&request_handler_, &registry_handler_}, *calls_, grace,
           Clock::Real(), [this] { attach_.EndAll(); });
     expiry_.reset();
+    grouping_.reset();
   }
 
   const std::string& address() const { return server_->address(); }
@@ -129,6 +135,8 @@ class GatewayServer::Impl {
   Mutex shutdown_mutex_;
   bool is_shut_down_ ABSL_GUARDED_BY(shutdown_mutex_) = false;
   std::unique_ptr<PeriodicTask> expiry_;
+  // Has a thread of its own: workers may keep it waiting.
+  std::unique_ptr<PeriodicTask> grouping_;
 };
 
 GatewayServer::GatewayServer(std::unique_ptr<Impl> impl)

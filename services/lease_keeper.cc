@@ -146,6 +146,7 @@ absl::Duration LeaseKeeper::Impl::Register() {
   request.set_address(options_.address);
   request.set_incarnation(incarnation_);
   request.set_metrics_address(options_.metrics_address);
+  request.set_group(options_.group);
   v1::RegisterWorkerResponse response;
   const absl::Time asked_at = clock_.Now();
   const absl::Status status = Call(&v1::Registry::StubInterface::RegisterWorker,

@@ -16,6 +16,8 @@ struct LeaseKeeperOptions {
   std::string worker_id;
   std::string address;
   std::string metrics_address;
+  // Empty: none.
+  std::string group;
 };
 
 // Keeps a worker in the gateway's registry: registers, renews the lease at a

@@ -34,6 +34,7 @@ grpc::ServerUnaryReactor* RegistryServiceImpl::RegisterWorker(
         worker.address = request->address();
         worker.incarnation = request->incarnation();
         worker.metrics_address = request->metrics_address();
+        worker.group = request->group();
         SWITCHYARD_ASSIGN_OR_RETURN(
             const uint64_t generation,
             gateway_.RegisterWorker(worker,

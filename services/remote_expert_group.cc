@@ -76,6 +76,10 @@ struct Stubs {
 
 constexpr char kForwardMethod[] = "/switchyard.v1.ExpertWorker/Forward";
 constexpr char kBackwardMethod[] = "/switchyard.v1.ExpertWorker/Backward";
+constexpr char kGroupForwardMethod[] =
+    "/switchyard.v1.ExpertWorker/GroupForward";
+constexpr char kGroupBackwardMethod[] =
+    "/switchyard.v1.ExpertWorker/GroupBackward";
 
 constexpr int64_t kFloatBytes = sizeof(float);
 
@@ -377,17 +381,17 @@ Tensor RemoteExpertGroup::AllocateTokens(const Shape& shape) {
 void RemoteExpertGroup::Forward(const ExpertForwardRequest& request,
                                 const CallContext& call,
                                 DoneWith<ExpertForwardResult> done) {
-  impl_->StartWithTokens<ExpertForwardResult>(kForwardMethod, request,
-                                              wire::LosslessDType(request.x),
-                                              call, std::move(done));
+  impl_->StartWithTokens<ExpertForwardResult>(
+      request.group.has_value() ? kGroupForwardMethod : kForwardMethod, request,
+      wire::LosslessDType(request.x), call, std::move(done));
 }
 
 void RemoteExpertGroup::Backward(const ExpertBackwardRequest& request,
                                  const CallContext& call,
                                  DoneWith<ExpertBackwardResult> done) {
   impl_->StartWithTokens<ExpertBackwardResult>(
-      kBackwardMethod, request, wire::LosslessDType(request.grad_y), call,
-      std::move(done));
+      request.group.has_value() ? kGroupBackwardMethod : kBackwardMethod,
+      request, wire::LosslessDType(request.grad_y), call, std::move(done));
 }
 
 void RemoteExpertGroup::DropMicrobatch(const std::string& layer,
@@ -420,6 +424,41 @@ void RemoteExpertGroup::AbortStep(const StepKey& key, const CallContext& call,
   impl_->Start<v1::AbortStepRequest, v1::AbortStepResponse>(
       impl_->control(), &AsyncStub::AbortStep,
       wire::EncodeStepKey<v1::AbortStepRequest>(key), call, std::move(done));
+}
+
+void RemoteExpertGroup::JoinGroup(const JoinGroupRequest& request,
+                                  const CallContext& call,
+                                  DoneWith<JoinGroupResult> done) {
+  impl_
+      ->StartWith<JoinGroupResult, v1::JoinGroupRequest, v1::JoinGroupResponse>(
+          impl_->control(), &AsyncStub::JoinGroup, wire::Encode(request), call,
+          std::move(done));
+}
+
+void RemoteExpertGroup::ConnectGroup(const ConnectGroupRequest& request,
+                                     const CallContext& call, Done done) {
+  impl_->Start<v1::ConnectGroupRequest, v1::ConnectGroupResponse>(
+      impl_->control(), &AsyncStub::ConnectGroup, wire::Encode(request), call,
+      std::move(done));
+}
+
+void RemoteExpertGroup::LeaveGroup(uint64_t group_id, const CallContext& call,
+                                   Done done) {
+  v1::LeaveGroupRequest request;
+  request.set_group_id(group_id);
+  impl_->Start<v1::LeaveGroupRequest, v1::LeaveGroupResponse>(
+      impl_->control(), &AsyncStub::LeaveGroup, std::move(request), call,
+      std::move(done));
+}
+
+void RemoteExpertGroup::CancelGroupCall(uint64_t group_id, uint64_t sequence,
+                                        const CallContext& call, Done done) {
+  v1::CancelGroupCallRequest request;
+  request.set_group_id(group_id);
+  request.set_sequence(sequence);
+  impl_->Start<v1::CancelGroupCallRequest, v1::CancelGroupCallResponse>(
+      impl_->control(), &AsyncStub::CancelGroupCall, std::move(request), call,
+      std::move(done));
 }
 
 }  // namespace switchyard

@@ -71,6 +71,14 @@ class RemoteExpertGroup final : public ExpertGroup {
                   const CallContext& call, Done done) override;
   void AbortStep(const StepKey& key, const CallContext& call,
                  Done done) override;
+  void JoinGroup(const JoinGroupRequest& request, const CallContext& call,
+                 DoneWith<JoinGroupResult> done) override;
+  void ConnectGroup(const ConnectGroupRequest& request, const CallContext& call,
+                    Done done) override;
+  void LeaveGroup(uint64_t group_id, const CallContext& call,
+                  Done done) override;
+  void CancelGroupCall(uint64_t group_id, uint64_t sequence,
+                       const CallContext& call, Done done) override;
 
  private:
   class Impl;

@@ -5,9 +5,12 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/clock.h"
 #include "common/base/mutex.h"
 #include "common/base/status_macros.h"
+#include "expert_worker/collective/gloo_collective.h"
+#include "expert_worker/group/group_member.h"
 #include "services/expert_worker_service.h"
 #include "services/lease_keeper.h"
 #include "services/rpc/address.h"
@@ -29,6 +32,15 @@ ServerLimits ControlLimits(ServerLimits limits) {
   return limits;
 }
 
+// A call that is refused here would leave other members waiting; gateways make
+// no more than there are threads.
+ServerLimits GroupLimits(ServerLimits limits) {
+  limits.num_request_threads = GroupMember::kNumThreads;
+  limits.max_pending_request_bytes =
+      (GroupMember::kNumThreads + 1) * limits.max_message_bytes;
+  return limits;
+}
+
 }  // namespace
 
 // In order of construction: each member uses those above it, and on
@@ -42,13 +54,19 @@ class WorkerServer::Impl {
                       request_metrics_),
         control_handler_("worker control", ControlLimits(options_.limits),
                          Clock::Real(), request_metrics_),
+        group_handler_("worker group", GroupLimits(options_.limits),
+                       Clock::Real(), request_metrics_),
         regions_(options_.limits, metrics_),
-        service_(worker_, bulk_handler_, control_handler_, regions_, attach_) {}
+        member_(MakeMember()),
+        service_(worker_, member_.get(),
+                 {bulk_handler_, group_handler_, control_handler_}, regions_,
+                 attach_) {}
 
   ~Impl() { Shutdown(absl::ZeroDuration()); }
 
   absl::Status Start() {
     SWITCHYARD_RETURN_IF_ERROR(CheckDialled());
+    SWITCHYARD_RETURN_IF_ERROR(CheckGroupHost());
     if (!options_.metrics_address.empty()) {
       SWITCHYARD_ASSIGN_OR_RETURN(
           page_, MetricsPage::Start(options_.metrics_address, metrics_));
@@ -68,8 +86,12 @@ class WorkerServer::Impl {
     is_shut_down_ = true;
     server_->StopServing();
     if (lease_keeper_ != nullptr) lease_keeper_->Stop();
-    Drain(*server_, {&bulk_handler_, &control_handler_}, no_calls_, grace,
-          Clock::Real(), [this] { attach_.EndAll(); });
+    Drain(*server_, {&bulk_handler_, &group_handler_, &control_handler_},
+          no_calls_, grace, Clock::Real(), [this] {
+            // Else calls of a group would wait for members that are gone.
+            if (member_ != nullptr) member_->LeaveAll();
+            attach_.EndAll();
+          });
   }
 
   const std::string& address() const { return server_->address(); }
@@ -79,6 +101,24 @@ class WorkerServer::Impl {
   }
 
  private:
+  // Null without a group.
+  std::unique_ptr<GroupMember> MakeMember() {
+    if (options_.group.empty()) return nullptr;
+    return std::make_unique<GroupMember>(worker_, [this](int rank, int size) {
+      return MakeGlooCollective(options_.group_listen_host, rank, size);
+    });
+  }
+
+  // That this process can be reached there, before a gateway relies on it.
+  absl::Status CheckGroupHost() const {
+    if (options_.group.empty()) return absl::OkStatus();
+    const absl::Status status =
+        MakeGlooCollective(options_.group_listen_host, 0, 1).status();
+    if (status.ok()) return status;
+    return absl::Status(status.code(),
+                        absl::StrCat("group_listen_host: ", status.message()));
+  }
+
   absl::Status CheckDialled() const {
     if (!options_.gateway_address.empty()) {
       SWITCHYARD_RETURN_IF_ERROR(
@@ -96,8 +136,13 @@ class WorkerServer::Impl {
                           ? server_->address()
                           : options_.advertise_address;
     options.metrics_address = metrics_address_;
-    lease_keeper_ = std::make_unique<LeaseKeeper>(
-        std::move(options), Clock::Real(), [this] { worker_.UnloadAll(); });
+    options.group = options_.group;
+    lease_keeper_ = std::make_unique<LeaseKeeper>(std::move(options),
+                                                  Clock::Real(), [this] {
+                                                    if (member_ != nullptr)
+                                                      member_->LeaveAll();
+                                                    worker_.UnloadAll();
+                                                  });
   }
 
   const WorkerServerOptions options_;
@@ -109,8 +154,10 @@ class WorkerServer::Impl {
   Worker worker_;
   UnaryHandler bulk_handler_;
   UnaryHandler control_handler_;
+  UnaryHandler group_handler_;
   AttachedRegions regions_;
   AttachHandler attach_{regions_};
+  std::unique_ptr<GroupMember> member_;
   ExpertWorkerServiceImpl service_;
   std::unique_ptr<MetricsPage> page_;
   std::string metrics_address_;

@@ -20,6 +20,11 @@ struct WorkerServerOptions {
   std::string metrics_address = "127.0.0.1:0";
   // The gateway to register with; empty: none (tests).
   std::string gateway_address;
+  // Workers of the same group exchange tokens among themselves; empty: none.
+  std::string group;
+  // Name or IP address of this machine where they find this one, at a port
+  // chosen by the system. Between them nothing is encrypted or authenticated.
+  std::string group_listen_host = "127.0.0.1";
   WorkerOptions worker;
   ServerLimits limits;
 };

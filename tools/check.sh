@@ -42,6 +42,10 @@ forbid embedded "services/|client/|cli/|$rpc" \
 for folder in common gateway expert_worker embedded services client cli; do
   forbid "$folder" 'torch' 'only examples use libtorch'
 done
+for folder in common gateway embedded services client cli examples \
+  $(find expert_worker -mindepth 1 -maxdepth 1 -type d ! -name collective); do
+  forbid "$folder" 'gloo/' 'only expert_worker/collective uses Gloo'
+done
 
 if [ "$failed" -ne 0 ]; then exit 1; fi
 echo "all checks passed"

@@ -12,6 +12,7 @@ absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(
   SWITCHYARD_ASSIGN_OR_RETURN(cluster->events_, EventWaiter::Create());
   LocalClusterOptions options;
   options.num_workers = bench_options.num_workers;
+  options.form_group = bench_options.form_group;
   options.unix_sockets = bench_options.unix_sockets;
   options.shared_memory = bench_options.shared_memory;
   if (options.unix_sockets) {

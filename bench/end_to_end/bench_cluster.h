@@ -19,6 +19,8 @@ class BenchCluster {
  public:
   struct Options {
     int num_workers = 2;
+    // Workers exchange tokens among themselves.
+    bool form_group = false;
     // Gateway and workers serve on unix sockets; otherwise on loopback's ports.
     bool unix_sockets = false;
     // Over those sockets, also with the client.

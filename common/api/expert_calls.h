@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/model/layer_spec.h"
 #include "common/tensor/tensor.h"
 
@@ -69,6 +70,20 @@ struct ImportExpertsRequest {
   std::vector<int32_t> expert_ids;
 };
 
+// Makes a call one of a group of workers: every member gets a part of the batch
+// and of the routes, and sees to it that they reach the experts
+// (expert_worker/group/group_member.h).
+struct GroupCall {
+  uint64_t group_id = 0;
+  // Calls of a group run in this order, on all members; from 0, without gaps.
+  uint64_t sequence = 0;
+  // Rank of the member that each route goes to.
+  std::vector<int32_t> route_ranks;
+  // When the client stops waiting. The call's own deadline is later: members
+  // agree on what has become of it.
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
 struct ExpertForwardRequest {
   std::string layer;
   uint64_t generation = 0;
@@ -83,6 +98,7 @@ struct ExpertForwardRequest {
   Tensor x;
   // Where y is to be, if it fits.
   TensorPlace y_place;
+  std::optional<GroupCall> group;
 };
 
 struct ExpertForwardResult {
@@ -98,6 +114,10 @@ struct ExpertBackwardRequest {
   MicrobatchKey key;
   // [tokens, hidden_size], tokens as in the forward.
   Tensor grad_y;
+  std::optional<GroupCall> group;
+  // Of a group's call only: as in the forward.
+  bool exact_combine = false;
+  std::vector<int32_t> route_tokens;
 };
 
 struct ExpertBackwardResult {
@@ -107,6 +127,27 @@ struct ExpertBackwardResult {
   // <grad_y, expert(x)> for each route.
   std::vector<float> route_dots;
   int64_t compute_us = 0;
+};
+
+// Asks a worker to become a member of a group.
+struct JoinGroupRequest {
+  // Names this membership of the group, and no other ever.
+  uint64_t group_id = 0;
+  int32_t rank = 0;
+  int32_t size = 0;
+};
+
+struct JoinGroupResult {
+  // Where the other members find it: opaque bytes.
+  std::string address;
+  // Calls of the group that it takes at a time.
+  int32_t max_calls = 0;
+};
+
+struct ConnectGroupRequest {
+  uint64_t group_id = 0;
+  // By rank.
+  std::vector<std::string> addresses;
 };
 
 // Names one step of one layer in one membership.

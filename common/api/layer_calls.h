@@ -197,6 +197,10 @@ struct WorkerStatus {
   WorkerState state = WorkerState::kUp;
   std::string state_reason;
   int64_t since_renewal_ms = 0;
+  // Empty: none.
+  std::string group;
+  // Whether the group, this worker in it, takes calls as one.
+  bool group_connected = false;
 };
 
 struct WorkerList {

@@ -1,5 +1,5 @@
-// Sending a batch's tokens (or gradients) to the groups and getting the answers
-// back, all groups in parallel.
+// Sending a batch's tokens (or gradients) to the workers and getting the
+// answers back, all workers in parallel.
 #ifndef SWITCHYARD_GATEWAY_LAYER_EXPERT_EXCHANGE_H_
 #define SWITCHYARD_GATEWAY_LAYER_EXPERT_EXCHANGE_H_
 
@@ -15,6 +15,7 @@
 #include "gateway/dispatch/dispatch_plan.h"
 #include "gateway/dispatch/token_routes.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/group/group_directory.h"
 #include "gateway/layer/layer_membership.h"
 
 namespace switchyard {
@@ -25,6 +26,7 @@ struct ExchangeContext {
   const LayerMembership& membership;
   GatewayMetrics& metrics;
   const ReportLostWorker& report_lost;
+  const GroupDirectory& groups;
   CallContext call;
 };
 
@@ -48,13 +50,17 @@ struct BackwardExchange {
   ExchangeTiming timing;
 };
 
-// `keep`: the key for the backward to come, in train mode. The first group's
-// error, by worker id, where there is one; unreachable groups are reported.
+// `keep`: the key for the backward to come, in train mode. The first worker's
+// error, by id, where there is one; unreachable workers are reported. A group
+// that breaks under it costs nothing but time: the workers are called again,
+// one by one.
 absl::StatusOr<ForwardExchange> ExchangeForward(
     const ExchangeContext& context, const DispatchPlan& plan,
     const TokenRoutes& routes, const Tensor& x,
     std::optional<MicrobatchKey> keep);
 
+// The same, but a group that breaks is an error, UNAVAILABLE: some of its
+// members may have added to their gradients.
 absl::StatusOr<BackwardExchange> ExchangeBackward(
     const ExchangeContext& context, const DispatchPlan& plan,
     const TokenRoutes& routes, const Tensor& grad_y, MicrobatchKey key);

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway/layer/fan_out.h"
+#include "gateway/fan_out.h"
 
 namespace switchyard {
 namespace {

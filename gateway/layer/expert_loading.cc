@@ -5,7 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/status_macros.h"
-#include "gateway/layer/fan_out.h"
+#include "gateway/fan_out.h"
 #include "gateway/placement/spread_policy.h"
 
 namespace switchyard {

@@ -548,6 +548,7 @@ ExchangeContext MoeLayer::Context(const LayerMembership& membership,
           .membership = membership,
           .metrics = environment_.metrics,
           .report_lost = environment_.report_lost,
+          .groups = environment_.groups,
           .call = call.Until(environment_.clock.Now() +
                              environment_.limits.worker_call_timeout)};
 }

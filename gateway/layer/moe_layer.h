@@ -49,6 +49,7 @@ struct MoeLayerEnvironment {
   MoeLayerLimits limits;
   Clock& clock;
   GatewayMetrics& metrics;
+  const GroupDirectory& groups;
   // Refuses to compute until ImportParameters says that it is finished.
   bool awaits_import = false;
   ReportLostWorker report_lost;

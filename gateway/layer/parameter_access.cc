@@ -9,7 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "common/base/status_macros.h"
 #include "common/model/parameters.h"
-#include "gateway/layer/fan_out.h"
+#include "gateway/fan_out.h"
 
 namespace switchyard {
 namespace {

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/parameters.h"
-#include "gateway/layer/fan_out.h"
+#include "gateway/fan_out.h"
 #include "gateway/layer/parameter_access.h"
 
 namespace switchyard {

@@ -33,6 +33,11 @@ absl::Status Validate(const WorkerRegistration& worker) {
     return absl::InvalidArgumentError(
         "address: got '', expected host:port or unix:/path");
   }
+  if (!worker.group.empty() && !IsValidWorkerId(worker.group)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "group: got '", absl::CHexEscape(worker.group.substr(0, 256)),
+        "', expected at most 128 characters out of [A-Za-z0-9._/:-]"));
+  }
   if (worker.incarnation == 0) {
     return absl::InvalidArgumentError(
         "incarnation: got 0, expected a random number");
@@ -116,8 +121,9 @@ std::vector<WorkerStatus> LeaseTable::List(absl::Time now) const {
                        .metrics_address = entry.registration.metrics_address,
                        .state = entry.state,
                        .state_reason = entry.reason,
-                       .since_renewal_ms = absl::ToInt64Milliseconds(
-                           now - entry.last_renewal)});
+                       .since_renewal_ms =
+                           absl::ToInt64Milliseconds(now - entry.last_renewal),
+                       .group = entry.registration.group});
   }
   return workers;
 }

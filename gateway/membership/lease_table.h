@@ -18,6 +18,8 @@ struct WorkerRegistration {
   // Tells a restarted process from one that was only slow. Not 0.
   uint64_t incarnation = 0;
   std::string metrics_address;
+  // Of workers that can exchange tokens among themselves; empty: none.
+  std::string group;
 };
 
 // Who is in the registry and until when. A plain value: time comes in as an

@@ -54,6 +54,16 @@ absl::Status CheckWorkerId(const std::string& text, absl::string_view field) {
   return Refuse(field, text, "1 to 128 characters out of [A-Za-z0-9._/:-]");
 }
 
+absl::Status CheckHost(const std::string& text, absl::string_view field) {
+  constexpr char kAllowed[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-";
+  if (!text.empty() && text.size() <= 253 &&
+      text.find_first_not_of(kAllowed) == std::string::npos) {
+    return absl::OkStatus();
+  }
+  return Refuse(field, text, "the name or IP address of a host");
+}
+
 absl::Status CheckDirectory(const std::string& text, absl::string_view field) {
   std::error_code error;
   if (!text.empty() && text.front() == '/' &&

@@ -18,6 +18,9 @@ struct IntegerRange {
   int64_t max;
 };
 
+// Refuses what is no name or IP address of a host.
+absl::Status CheckHost(const std::string& text, absl::string_view field);
+
 absl::StatusOr<int64_t> ParseInteger(const std::string& text,
                                      IntegerRange range,
                                      absl::string_view field);

@@ -52,6 +52,15 @@ void AddWorkerFlags(FlagParser& parser, WorkerServerOptions& server) {
                  "Where the gateway reaches this worker, if that is not what "
                  "it listens on",
                  server.advertise_address, CheckDialAddress);
+  parser.AddText("group", "NAME",
+                 "Exchange tokens with the workers of this group directly; "
+                 "default: with none",
+                 server.group, CheckWorkerId);
+  parser.AddText("group-listen-host", "HOST",
+                 "Name or IP address of this machine where they reach this "
+                 "worker, at a port that the system chooses: a network of "
+                 "their own, for nothing there is encrypted",
+                 server.group_listen_host, CheckHost);
 }
 
 void AddComputeFlags(FlagParser& parser, WorkerOptions& worker) {

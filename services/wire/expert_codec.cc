@@ -1,9 +1,11 @@
 #include "services/wire/expert_codec.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/clock.h"
 #include "common/base/status_macros.h"
 #include "services/wire/layer_codec.h"
 #include "services/wire/repeated.h"
@@ -35,6 +37,22 @@ void EncodeKey(const MicrobatchKey& key, v1::MicrobatchKey& message) {
   message.set_step(key.step);
   message.set_microbatch(key.microbatch);
   message.set_attempt(key.attempt);
+}
+
+void EncodeGroup(const GroupCall& group, v1::GroupCall& message) {
+  message.set_group_id(group.group_id);
+  message.set_sequence(group.sequence);
+  Assign(group.route_ranks, message.mutable_route_ranks());
+  const absl::Duration left = group.deadline - Clock::Real().Now();
+  message.set_timeout_us(std::max(int64_t{0}, absl::ToInt64Microseconds(left)));
+}
+
+GroupCall DecodeGroup(const v1::GroupCall& message) {
+  return {.group_id = message.group_id(),
+          .sequence = message.sequence(),
+          .route_ranks = ToVector(message.route_ranks()),
+          .deadline =
+              Clock::Real().Now() + absl::Microseconds(message.timeout_us())};
 }
 
 absl::Status CheckRoutes(const v1::ExpertForwardRequest& message) {
@@ -165,6 +183,7 @@ absl::StatusOr<ExpertForwardRequest> Decode(
   request.generation = message.generation();
   if (message.has_keep()) request.keep = Decode(message.keep());
   request.exact_combine = message.exact_combine();
+  if (message.has_group()) request.group = DecodeGroup(message.group());
   request.route_tokens = ToVector(message.route_tokens());
   request.route_experts = ToVector(message.route_experts());
   request.route_weights = ToVector(message.route_weights());
@@ -184,6 +203,9 @@ v1::ExpertForwardRequest EncodeRest(const ExpertForwardRequest& request) {
   Assign(request.route_tokens, message.mutable_route_tokens());
   Assign(request.route_experts, message.mutable_route_experts());
   Assign(request.route_weights, message.mutable_route_weights());
+  if (request.group.has_value()) {
+    EncodeGroup(*request.group, *message.mutable_group());
+  }
   return message;
 }
 
@@ -222,6 +244,9 @@ absl::StatusOr<ExpertBackwardRequest> Decode(
   request.layer = message.layer();
   request.generation = message.generation();
   request.key = Decode(message.key());
+  if (message.has_group()) request.group = DecodeGroup(message.group());
+  request.exact_combine = message.exact_combine();
+  request.route_tokens = ToVector(message.route_tokens());
   SWITCHYARD_ASSIGN_OR_RETURN(
       request.grad_y,
       TakenOrDecoded(std::move(grad_y), message.grad_y(), "grad_y"));
@@ -233,6 +258,11 @@ v1::ExpertBackwardRequest EncodeRest(const ExpertBackwardRequest& request) {
   message.set_layer(request.layer);
   message.set_generation(request.generation);
   EncodeKey(request.key, *message.mutable_key());
+  if (request.group.has_value()) {
+    EncodeGroup(*request.group, *message.mutable_group());
+    message.set_exact_combine(request.exact_combine);
+    Assign(request.route_tokens, message.mutable_route_tokens());
+  }
   return message;
 }
 
@@ -298,6 +328,45 @@ v1::GetStatusResponse Encode(const WorkerReport& report) {
   }
   message.set_kept_activation_bytes(report.kept_activation_bytes);
   message.set_max_kept_activation_bytes(report.max_kept_activation_bytes);
+  return message;
+}
+
+JoinGroupRequest Decode(const v1::JoinGroupRequest& message) {
+  return {.group_id = message.group_id(),
+          .rank = message.rank(),
+          .size = message.size()};
+}
+
+v1::JoinGroupRequest Encode(const JoinGroupRequest& request) {
+  v1::JoinGroupRequest message;
+  message.set_group_id(request.group_id);
+  message.set_rank(request.rank);
+  message.set_size(request.size);
+  return message;
+}
+
+JoinGroupResult Decode(const v1::JoinGroupResponse& message) {
+  return {.address = message.address(), .max_calls = message.max_calls()};
+}
+
+v1::JoinGroupResponse Encode(const JoinGroupResult& result) {
+  v1::JoinGroupResponse message;
+  message.set_address(result.address);
+  message.set_max_calls(result.max_calls);
+  return message;
+}
+
+ConnectGroupRequest Decode(const v1::ConnectGroupRequest& message) {
+  return {
+      .group_id = message.group_id(),
+      .addresses = {message.addresses().begin(), message.addresses().end()}};
+}
+
+v1::ConnectGroupRequest Encode(const ConnectGroupRequest& request) {
+  v1::ConnectGroupRequest message;
+  message.set_group_id(request.group_id);
+  message.mutable_addresses()->Assign(request.addresses.begin(),
+                                      request.addresses.end());
   return message;
 }
 

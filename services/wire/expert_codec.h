@@ -91,6 +91,13 @@ Message EncodeStepKey(const StepKey& key) {
   return message;
 }
 
+JoinGroupRequest Decode(const v1::JoinGroupRequest& message);
+v1::JoinGroupRequest Encode(const JoinGroupRequest& request);
+JoinGroupResult Decode(const v1::JoinGroupResponse& message);
+v1::JoinGroupResponse Encode(const JoinGroupResult& result);
+ConnectGroupRequest Decode(const v1::ConnectGroupRequest& message);
+v1::ConnectGroupRequest Encode(const ConnectGroupRequest& request);
+
 }  // namespace switchyard::wire
 
 #endif  // SWITCHYARD_SERVICES_WIRE_EXPERT_CODEC_H_

@@ -108,6 +108,8 @@ absl::StatusOr<WorkerStatus> DecodeWorker(const v1::WorkerStatus& message) {
   SWITCHYARD_ASSIGN_OR_RETURN(worker.state, DecodeState(message.state()));
   worker.state_reason = message.state_reason();
   worker.since_renewal_ms = message.since_renewal_ms();
+  worker.group = message.group();
+  worker.group_connected = message.group_connected();
   return worker;
 }
 
@@ -118,6 +120,8 @@ void EncodeWorker(const WorkerStatus& worker, v1::WorkerStatus& message) {
   message.set_state(EncodeState(worker.state));
   message.set_state_reason(worker.state_reason);
   message.set_since_renewal_ms(worker.since_renewal_ms);
+  message.set_group(worker.group);
+  message.set_group_connected(worker.group_connected);
 }
 
 }  // namespace

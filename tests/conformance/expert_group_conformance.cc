@@ -7,7 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/status_testing.h"
-#include "gateway/layer/fan_out.h"
+#include "gateway/fan_out.h"
 #include "tests/testing/parameters_testing.h"
 
 namespace switchyard::testing {

@@ -1,7 +1,9 @@
 // A worker process that is killed (SIGKILL), seen by a client: a clear error in
 // good time, never a hang, and a service that can be used again.
+#include <atomic>
 #include <csignal>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -47,13 +49,15 @@ BackwardRequest BackwardOf(const ForwardResult& forward) {
 // A gateway in this process, workers w0, w1, ... in their own.
 class WorkerCrashTest : public ProgramTest {
  protected:
-  void StartWorkers(int num_workers) {
+  void StartWorkers(int num_workers,
+                    const std::vector<std::string>& more_flags = {}) {
     for (int i = 0; i < num_workers; ++i) {
       std::string line;
-      auto worker =
-          StartReady({WorkerBinary(), "--gateway", cluster_.gateway().address(),
-                      "--worker-id", absl::StrCat("w", i)},
-                     line);
+      std::vector<std::string> argv = {WorkerBinary(), "--gateway",
+                                       cluster_.gateway().address(),
+                                       "--worker-id", absl::StrCat("w", i)};
+      argv.insert(argv.end(), more_flags.begin(), more_flags.end());
+      auto worker = StartReady(argv, line);
       ASSERT_OK(worker);
       workers_.push_back(*std::move(worker));
     }
@@ -67,6 +71,15 @@ class WorkerCrashTest : public ProgramTest {
       num_up += worker.state == WorkerState::kUp;
     }
     return num_up;
+  }
+  int NumConnected() {
+    const auto list = client().ListWorkers();
+    if (!list.ok()) return -1;
+    int num_connected = 0;
+    for (const WorkerStatus& worker : list->workers) {
+      num_connected += worker.group_connected;
+    }
+    return num_connected;
   }
   void Kill(int idx) {
     ChildProcess& worker = workers_[static_cast<size_t>(idx)];
@@ -131,6 +144,38 @@ TEST_F(WorkerCrashTest, TrainingWithReplicasResumesFromTheOpenStep) {
   ASSERT_OK_AND_ASSIGN(const TrainStepResult resumed,
                        client().TrainStep(request));
   EXPECT_EQ(resumed.step, 2u);
+}
+
+TEST_F(WorkerCrashTest, AGroupLosesAMemberAndItsClientsNoAnswer) {
+  StartWorkers(4, {"--group", "g"});
+  ASSERT_TRUE(Eventually([&] { return NumConnected() == 4; }));
+  ASSERT_OK(client().CreateLayer(Spec(/*ep_size=*/2)));
+  ASSERT_OK_AND_ASSIGN(const ForwardResult want,
+                       client().Forward(Request(Mode::kEval)));
+  std::atomic<bool> stop = false;
+  std::atomic<int> num_answered = 0;
+  std::vector<std::thread> callers;
+  for (int t = 0; t < 3; ++t) {
+    callers.emplace_back([&] {
+      while (!stop) {
+        const auto got = client().Forward(Request(Mode::kEval));
+        ASSERT_OK(got);
+        ++num_answered;
+        for (int64_t i = 0; i < want.y.num_elements(); ++i) {
+          ASSERT_NEAR(got->y.data()[i], want.y.data()[i], 1e-6);
+        }
+      }
+    });
+  }
+  EXPECT_TRUE(Eventually([&] { return num_answered > 50; }));
+  Kill(1);
+  EXPECT_TRUE(Eventually([&] { return NumUp() == 3; }));
+  EXPECT_TRUE(Eventually([&] { return NumConnected() == 3; }));
+  const int num_answered_then = num_answered;
+  EXPECT_TRUE(
+      Eventually([&] { return num_answered > num_answered_then + 50; }));
+  stop = true;
+  for (std::thread& caller : callers) caller.join();
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ absl::Time Deadline() { return absl::Now() + absl::Seconds(60); }
 
 class EmbeddedLayerApi final : public LayerApi {
  public:
-  explicit EmbeddedLayerApi(int num_workers)
-      : cluster_({.num_workers = num_workers}) {}
+  EmbeddedLayerApi(int num_workers, bool form_group)
+      : cluster_({.num_workers = num_workers, .form_group = form_group}) {}
 
   absl::StatusOr<LayerStatus> CreateLayer(const LayerSpec& spec) override {
     return gateway().CreateLayer(spec, Deadline());
@@ -79,6 +79,7 @@ class DirectLayerApi final : public DrawnLayerApi {
         .limits = {},
         .clock = Clock::Real(),
         .metrics = metrics_,
+        .groups = no_groups_,
         .report_lost = [](const std::string&, const ExpertGroup*,
                           const absl::Status&) {}};
     auto layer = MoeLayer::Create(spec, groups_, /*generation=*/1,
@@ -126,6 +127,7 @@ class DirectLayerApi final : public DrawnLayerApi {
  private:
   prometheus::Registry registry_;
   GatewayMetrics metrics_;
+  const GroupDirectory no_groups_{Clock::Real(), metrics_};
   std::vector<std::unique_ptr<prometheus::Registry>> registries_;
   std::vector<std::unique_ptr<Worker>> workers_;
   absl::btree_map<std::string, std::shared_ptr<ExpertGroup>> groups_;
@@ -135,8 +137,9 @@ class DirectLayerApi final : public DrawnLayerApi {
 
 }  // namespace
 
-std::unique_ptr<LayerApi> MakeEmbeddedLayerApi(int num_workers) {
-  return std::make_unique<EmbeddedLayerApi>(num_workers);
+std::unique_ptr<LayerApi> MakeEmbeddedLayerApi(int num_workers,
+                                               bool form_group) {
+  return std::make_unique<EmbeddedLayerApi>(num_workers, form_group);
 }
 
 std::unique_ptr<DrawnLayerApi> MakeDrawnLayerApi(int num_workers) {

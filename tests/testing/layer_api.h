@@ -36,8 +36,10 @@ class LayerApi {
       const std::string& layer) = 0;
 };
 
-// A gateway and workers in this process, without a network.
-std::unique_ptr<LayerApi> MakeEmbeddedLayerApi(int num_workers);
+// A gateway and workers in this process, without a network; the workers may
+// exchange tokens among themselves.
+std::unique_ptr<LayerApi> MakeEmbeddedLayerApi(int num_workers,
+                                               bool form_group = false);
 
 // One layer below the gateway, whose forwards use given random numbers instead
 // of its own. Only calls of that layer; CreateLayer makes it.

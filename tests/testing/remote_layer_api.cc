@@ -11,12 +11,13 @@
 namespace switchyard::testing {
 namespace {
 
-int NumWorkersUp(GatewayClient& client) {
+int NumWorkersUp(GatewayClient& client, bool in_group) {
   const absl::StatusOr<WorkerList> list = client.ListWorkers();
   if (!list.ok()) return 0;
   int num_up = 0;
   for (const WorkerStatus& worker : list->workers) {
-    if (worker.state == WorkerState::kUp) ++num_up;
+    if (worker.state != WorkerState::kUp) continue;
+    if (!in_group || worker.group_connected) ++num_up;
   }
   return num_up;
 }
@@ -72,7 +73,8 @@ class RemoteLayerApi final : public LayerApi {
 LoopbackCluster::LoopbackCluster(int num_workers,
                                  GatewayServerOptions gateway_options,
                                  WorkerOptions worker_options,
-                                 GatewayClientOptions client_options) {
+                                 GatewayClientOptions client_options,
+                                 bool form_group) {
   // A metrics page takes seconds to stop, and no test here reads it.
   gateway_options.metrics_address.clear();
   auto gateway = GatewayServer::Start(std::move(gateway_options));
@@ -91,6 +93,7 @@ LoopbackCluster::LoopbackCluster(int num_workers,
     if (is_unix) {
       options.listen_address = absl::StrCat(gateway_->address(), "-w", i);
     }
+    if (form_group) options.group = "loopback";
     options.worker = worker_options;
     options.worker.worker_id = absl::StrCat("w", i);
     auto worker = WorkerServer::Start(std::move(options));
@@ -101,7 +104,7 @@ LoopbackCluster::LoopbackCluster(int num_workers,
     workers_.push_back(*std::move(worker));
   }
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (NumWorkersUp(*client_) < num_workers) {
+  while (NumWorkersUp(*client_, form_group) < num_workers) {
     if (absl::Now() > deadline) {
       ADD_FAILURE() << "workers did not register within 30 s";
       return;

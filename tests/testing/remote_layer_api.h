@@ -15,11 +15,13 @@ namespace switchyard::testing {
 // workers do so too, on "<that>-w0" and so on.
 class LoopbackCluster {
  public:
-  // Waits until all workers are up; fails the test otherwise.
+  // Waits until all workers are up, and connected where they are to be of one
+  // group; fails the test otherwise.
   explicit LoopbackCluster(int num_workers,
                            GatewayServerOptions gateway_options = {},
                            WorkerOptions worker_options = {},
-                           GatewayClientOptions client_options = {});
+                           GatewayClientOptions client_options = {},
+                           bool form_group = false);
 
   GatewayServer& gateway() { return *gateway_; }
   GatewayClient& client() { return *client_; }

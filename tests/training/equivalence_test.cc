@@ -164,6 +164,27 @@ TEST_P(EquivalenceTest,
   }
 }
 
+TEST_P(EquivalenceTest, WorkersThatExchangeTokensAmongThemselvesChangeNoBit) {
+  const LayerSpec& spec = GetParam().spec;
+  const Trace want = Train(*MakeEmbeddedLayerApi(1), spec);
+  ASSERT_FALSE(want.final_parameters.empty());
+  for (const int num_workers : {2, 3}) {
+    for (const bool remote : {false, true}) {
+      const std::string what =
+          absl::StrCat(remote ? "remote, " : "in-process, ", "a group of ",
+                       num_workers, " workers");
+      const auto api =
+          remote ? MakeRemoteLayerApi(std::make_unique<LoopbackCluster>(
+                       num_workers, GatewayServerOptions(), WorkerOptions(),
+                       GatewayClientOptions(), /*form_group=*/true))
+                 : MakeEmbeddedLayerApi(num_workers, /*form_group=*/true);
+      const Trace got = Train(*api, spec);
+      ExpectSameBits(got.numbers, want.numbers, what);
+      ExpectSameBits(got.final_parameters, want.final_parameters, what);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Layers, EquivalenceTest,
     ::testing::Values(EquivalenceCase{"k1", NoisySpec(1)},

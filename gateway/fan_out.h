@@ -1,5 +1,5 @@
-#ifndef SWITCHYARD_GATEWAY_LAYER_FAN_OUT_H_
-#define SWITCHYARD_GATEWAY_LAYER_FAN_OUT_H_
+#ifndef SWITCHYARD_GATEWAY_FAN_OUT_H_
+#define SWITCHYARD_GATEWAY_FAN_OUT_H_
 
 #include <cstddef>
 #include <functional>
@@ -63,4 +63,4 @@ class FanOut {
 
 }  // namespace switchyard
 
-#endif  // SWITCHYARD_GATEWAY_LAYER_FAN_OUT_H_
+#endif  // SWITCHYARD_GATEWAY_FAN_OUT_H_
